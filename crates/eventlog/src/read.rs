@@ -1,0 +1,100 @@
+//! Reading: durable records in order, checked and decoded.
+
+use std::sync::atomic::Ordering;
+
+use event::Position;
+use event::wire::{self, Entry};
+
+use crate::error::ReadError;
+use crate::layout::{key_position, position_key};
+use crate::open::EventLog;
+
+/// How much one read gives at the most; always one entry if there is one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReadLimits {
+    /// The most entries.
+    pub events_max: usize,
+    /// The most bytes of payload, counted before the last entry.
+    pub bytes_max: usize,
+}
+
+impl EventLog {
+    /// Durable entries from `from` on, dense and in order; empty when there are none yet.
+    ///
+    /// # Errors
+    /// When a record is missing or damaged, or fjall cannot read it. Nothing is ever skipped.
+    pub fn read(&self, from: Position, limits: ReadLimits) -> Result<Vec<Entry>, ReadError> {
+        let durable = self.ends().durable;
+        let available = durable.next().since(from);
+        let events_max = limits.events_max.min(usize::try_from(available).unwrap_or(usize::MAX));
+        let mut entries = Vec::with_capacity(events_max);
+        if events_max == 0 {
+            return Ok(entries);
+        }
+        let mut bytes = 0;
+        let mut position = from;
+        for guard in self.events().range(position_key(from)..=position_key(durable)) {
+            let (key, record) =
+                guard.into_inner().map_err(|source| ReadError::Engine { position, source })?;
+            let found = key_position(&key).unwrap_or_default();
+            if found != position {
+                return Err(ReadError::Missing { from: position, to: found.before() });
+            }
+            let entry = self.entry(position, &record)?;
+            bytes += entry.bytes;
+            entries.push(entry);
+            position = position.next();
+            if entries.len() >= events_max || bytes >= limits.bytes_max {
+                return Ok(entries);
+            }
+        }
+        Err(ReadError::Missing { from: position, to: durable })
+    }
+
+    fn entry(&self, position: Position, record: &[u8]) -> Result<Entry, ReadError> {
+        let damaged = |reason: wire::RecordError| ReadError::Damaged { position, reason: reason.to_string() };
+        let record = wire::open(&self.info().birth_id, position, record).map_err(damaged)?;
+        let event = wire::decode(record.payload).map_err(damaged)?;
+        Ok(Entry { position, checksum: record.checksum, bytes: record.payload.len(), event })
+    }
+
+    /// The checksum of the record at `position`; `None` when it is not there or not durable.
+    ///
+    /// # Errors
+    /// When it is damaged or fjall cannot read it.
+    pub fn checksum(&self, position: Position) -> Result<Option<u32>, ReadError> {
+        if position > self.ends().durable {
+            return Ok(None);
+        }
+        let record = self
+            .events()
+            .get(position_key(position))
+            .map_err(|source| ReadError::Engine { position, source })?;
+        let Some(record) = record else { return Ok(None) };
+        match wire::open(&self.info().birth_id, position, &record) {
+            Ok(record) => Ok(Some(record.checksum)),
+            Err(error) => Err(ReadError::Damaged { position, reason: error.to_string() }),
+        }
+    }
+
+    /// Waits until `position` is durable; asks for a sync when it is there and is not.
+    ///
+    /// # Errors
+    /// [`ReadError::Closed`] when the log fails or ends before.
+    pub async fn wait_durable(&self, position: Position) -> Result<(), ReadError> {
+        let mut ends = self.shared().ends.subscribe();
+        loop {
+            let now = *ends.borrow_and_update();
+            if now.durable >= position {
+                return Ok(());
+            }
+            if self.failure().is_some() || self.shared().ended.load(Ordering::Acquire) {
+                return Err(ReadError::Closed);
+            }
+            if now.next > position {
+                self.request_sync();
+            }
+            ends.changed().await.map_err(|_| ReadError::Closed)?;
+        }
+    }
+}

@@ -1,0 +1,14 @@
+//! The projector: tails a log, applies it to a database, exactly once in effect.
+//!
+//! Progress lives in the database and changes in the transaction of the rows. This crate owns the two ends,
+//! [`Source`] and [`Target`], and knows neither fjall nor SQL.
+
+mod source;
+mod target;
+
+pub use event::Entry;
+pub use source::{Ends, LogIdentity, ReadLimits, Source, SourceError};
+pub use target::{
+    ApplyError, ApplyOutcome, Batch, ClaimCheck, ClaimError, Cursor, Digest, Divergence, ErrorKind, Lane,
+    RangeState, Target, TargetError, WriterId,
+};

@@ -1,0 +1,85 @@
+//! Where events come from: what the projector asks of a log.
+
+use std::future::Future;
+
+use event::{Entry, HostName, LogId, Position};
+use thiserror::Error;
+
+/// Which log this is, as the database knows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogIdentity {
+    /// The log's id.
+    pub log_id: LogId,
+    /// The host that an event without a host belongs to.
+    pub host: HostName,
+}
+
+/// How much one read gives at the most; always one entry if there is one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReadLimits {
+    /// The most entries.
+    pub events_max: usize,
+    /// The most bytes of payload, counted before the last entry.
+    pub bytes_max: usize,
+}
+
+/// The ends of a log.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Ends {
+    /// The first position that the log still has, or will have.
+    pub first: Position,
+    /// The position that the next event gets.
+    pub next: Position,
+    /// The last durable position; zero when there is none.
+    pub durable: Position,
+}
+
+/// A log, as the projector sees it.
+///
+/// IMPORTANT: a source gives durable positions only. A position that a power cut can take back would be in
+/// the database for ever under a digest that the log no longer has.
+pub trait Source: Send + Sync + 'static {
+    /// Which log this is.
+    fn identity(&self) -> LogIdentity;
+
+    /// Where the log begins and ends now.
+    fn ends(&self) -> Ends;
+
+    /// The checksum of the record at `position`, if it is there and durable.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    fn checksum(&self, position: Position) -> Result<Option<u32>, SourceError>;
+
+    /// Durable entries from `from` on, dense and in order; empty when there are none yet.
+    ///
+    /// # Errors
+    /// When the log cannot be read, or a record in it is damaged.
+    fn read(
+        &self,
+        from: Position,
+        limits: ReadLimits,
+    ) -> impl Future<Output = Result<Vec<Entry>, SourceError>> + Send;
+
+    /// Waits until `position` is durable. Asks for a sync when it is there but not durable.
+    ///
+    /// # Errors
+    /// When the log is closed or broken.
+    fn wait_for(&self, position: Position) -> impl Future<Output = Result<(), SourceError>> + Send;
+}
+
+/// A log that cannot be read on.
+#[derive(Debug, Error)]
+pub enum SourceError {
+    /// The log was closed: the process is ending.
+    #[error("the log is closed")]
+    Closed,
+    /// A record is damaged, missing or unreadable.
+    #[error("position {position} of the log cannot be read: {reason}; `tailwater log stat` tells more")]
+    Unreadable {
+        /// Where.
+        position: Position,
+        /// What was found there.
+        reason: String,
+    },
+}

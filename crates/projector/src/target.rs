@@ -1,0 +1,238 @@
+//! Where events go: what the projector asks of a database.
+
+use std::fmt;
+use std::future::Future;
+
+use event::{Entry, Position};
+use thiserror::Error;
+use uuid::Uuid;
+
+use crate::source::LogIdentity;
+
+/// Who projects: random for every projector that is opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct WriterId(pub Uuid);
+
+impl WriterId {
+    /// A new one.
+    #[must_use]
+    pub fn random() -> Self {
+        Self(Uuid::new_v4())
+    }
+}
+
+/// The last applied record: its place and its checksum.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Digest {
+    /// CRC-32C of the record.
+    pub checksum: u32,
+    /// Where it lies.
+    pub at: Position,
+}
+
+/// How far a range is: everything before `next` is applied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cursor {
+    /// The next position to apply.
+    pub next: Position,
+    /// The last applied record; `None` when nothing was applied yet.
+    pub digest: Option<Digest>,
+}
+
+/// A range as a claim found it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RangeState {
+    /// Where the range begins; its name within its log.
+    pub lo: Position,
+    /// How far it is.
+    pub cursor: Cursor,
+    /// Who claimed it before; `None` when nobody did.
+    pub writer: Option<WriterId>,
+}
+
+/// Judges the range that a claim found, under the row's lock; an error abandons the claim.
+pub type ClaimCheck<'a> = &'a (dyn Fn(&RangeState) -> Result<(), Divergence> + Send + Sync);
+
+/// What one transaction applies.
+#[derive(Clone, Copy, Debug)]
+pub struct Batch<'a> {
+    /// Who applies it.
+    pub writer: WriterId,
+    /// The range's name.
+    pub lo: Position,
+    /// How far the range must be: the compare of the compare-and-set.
+    pub from: Cursor,
+    /// How far it is afterwards.
+    pub to: Cursor,
+    /// Dense entries from `from.next` up to `to.next`; every one is an event of a known kind.
+    pub entries: &'a [Entry],
+}
+
+/// What a transaction did. `inserted + present` is the number of events that were sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ApplyOutcome {
+    /// Events that made a new row.
+    pub inserted: u64,
+    /// Events whose key had a row already, or another event of the batch won.
+    pub present: u64,
+}
+
+/// A database, as the projector sees it.
+pub trait Target: Send + Sync + 'static {
+    /// One connection that works a range.
+    type Lane: Lane;
+
+    /// Makes the schema ready where it is not, and opens a connection.
+    ///
+    /// # Errors
+    /// By [`TargetError::kind`]: retry, or a person must look.
+    fn connect(&self, log: &LogIdentity) -> impl Future<Output = Result<Self::Lane, TargetError>> + Send;
+}
+
+/// One connection that works a range.
+pub trait Lane: Send + 'static {
+    /// Takes the live range for `writer`, in a transaction of its own; makes it, beginning at `first`, where
+    /// this log has no range. Runs `check` while the row is locked.
+    ///
+    /// # Errors
+    /// [`ClaimError::Diverged`] when `check` refused: nothing has changed.
+    fn claim(
+        &mut self,
+        writer: WriterId,
+        first: Position,
+        check: ClaimCheck<'_>,
+    ) -> impl Future<Output = Result<RangeState, ClaimError>> + Send;
+
+    /// Applies a batch: rows and progress in one transaction.
+    ///
+    /// # Errors
+    /// [`ApplyError::Overtaken`] when the range is not where `batch.from` and `batch.writer` say it is;
+    /// [`ApplyError::Unsettled`] when the connection went during COMMIT: the next claim tells which it was.
+    fn apply(&mut self, batch: &Batch<'_>) -> impl Future<Output = Result<ApplyOutcome, ApplyError>> + Send;
+}
+
+/// Why a claim did not succeed.
+#[derive(Debug, Error)]
+pub enum ClaimError {
+    /// Log and database do not belong together.
+    #[error(transparent)]
+    Diverged(Divergence),
+    /// The database would not, or could not.
+    #[error(transparent)]
+    Target(TargetError),
+}
+
+/// Why a batch was not applied, or not known to be.
+#[derive(Debug, Error)]
+pub enum ApplyError {
+    /// Somebody else moved or claimed the range.
+    #[error("another writer has claimed the range that begins at position {lo}")]
+    Overtaken {
+        /// The range.
+        lo: Position,
+    },
+    /// The connection was lost during COMMIT.
+    #[error("the connection was lost during COMMIT; the next claim tells whether it took effect")]
+    Unsettled {
+        /// What the transaction did, if it committed.
+        outcome: ApplyOutcome,
+        /// What happened.
+        source: TargetError,
+    },
+    /// The database would not, or could not: nothing has changed.
+    #[error(transparent)]
+    Target(TargetError),
+}
+
+/// Log and database do not belong together.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum Divergence {
+    /// The record at the digest's place is another one.
+    #[error(
+        "diverged: the database has applied a record with checksum {applied:08x} at position {at}, the log has \
+         {found:08x} there; this log is not the one that was projected (a copy that went its own way?): \
+         project it into a fresh database"
+    )]
+    Different {
+        /// The digest's place.
+        at: Position,
+        /// The digest's checksum.
+        applied: u32,
+        /// The log's.
+        found: u32,
+    },
+    /// The database is ahead of the log.
+    #[error(
+        "log behind database: the database has applied everything before position {next}, the log's next \
+         position is {log_next}; the log was restored from an older copy: project it into a fresh database"
+    )]
+    Behind {
+        /// How far the database is.
+        next: Position,
+        /// How far the log is.
+        log_next: Position,
+    },
+}
+
+/// What the projector does about a database's error. It decides by this alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ErrorKind {
+    /// It may heal: connect again, later.
+    Retry,
+    /// The database refuses an event for its content.
+    Data,
+    /// Schema, permission or configuration: a person must look.
+    Fatal,
+}
+
+/// A database's refusal or failure, told in one line.
+#[derive(Debug)]
+pub struct TargetError {
+    kind: ErrorKind,
+    message: String,
+    position: Option<Position>,
+    source: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+impl TargetError {
+    /// An error of this kind: what was tried and what came back, in one line, without secrets.
+    #[must_use]
+    pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into(), position: None, source: None }
+    }
+
+    /// Names the event that was refused.
+    #[must_use]
+    pub fn at(mut self, position: Option<Position>) -> Self {
+        self.position = position;
+        self
+    }
+
+    /// Keeps the cause.
+    #[must_use]
+    pub fn caused_by(mut self, source: impl std::error::Error + Send + Sync + 'static) -> Self {
+        self.source = Some(Box::new(source));
+        self
+    }
+
+    /// What to do about it.
+    #[must_use]
+    pub const fn kind(&self) -> ErrorKind {
+        self.kind
+    }
+}
+
+impl fmt::Display for TargetError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.position {
+            Some(position) => write!(f, "the event at position {position}: {}", self.message),
+            None => f.write_str(&self.message),
+        }
+    }
+}
+
+impl std::error::Error for TargetError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.source.as_ref().map(|source| &**source as &(dyn std::error::Error + 'static))
+    }
+}

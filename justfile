@@ -1,0 +1,43 @@
+# `just` lists the recipes. The work is done by cargo and by scripts/.
+
+set positional-arguments
+
+_list:
+    @just --list --unsorted
+
+# Compile everything, quickly
+check:
+    cargo check --workspace --all-targets
+
+# Format the code, fuzz targets too
+fmt:
+    cargo fmt --all
+    if [ -f fuzz/Cargo.toml ]; then cargo fmt --manifest-path fuzz/Cargo.toml; fi
+
+# The lints, as CI has them
+lint:
+    bash .ci/run format bans lint
+
+# All tests, or those that nextest's arguments choose
+test *args:
+    @scripts/test "$@"
+
+# Fuzz one target until it fails, or for some seconds
+fuzz target seconds="0":
+    RUSTC_BOOTSTRAP=1 cargo fuzz run --target-dir target/fuzz {{ target }} -- -max_total_time={{ seconds }}
+
+# The benchmarks, or those that criterion's arguments choose
+bench *args:
+    cargo bench --workspace --bench '*' -- "$@"
+
+# The test database: up, down, reset, status, psql …
+db *args="up":
+    @scripts/timescaledb "$@"
+
+# Build the documentation
+doc:
+    bash .ci/run docs
+
+# Everything that CI checks
+ci:
+    bash .ci/run

@@ -1,0 +1,163 @@
+-- The projection's tables: plain tables here; what the edition offers (hypertables) is added by the store's
+-- `ensure` step after every start, so that the same migration serves PostgreSQL and TimescaleDB.
+--
+-- The metric tables keep the names and columns of the Go package's; `host`, the provenance (log_no, position)
+-- and the newer fields stand behind them. Every row says which event made it. NULL is "not measured".
+-- NOTE: no foreign key leads from the metric tables to tailwater_logs: it would cost a lookup for every row.
+
+CREATE TABLE tailwater_logs (
+    log_no     integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    log_id     uuid        NOT NULL UNIQUE,
+    host       text        NOT NULL,
+    first_seen timestamptz NOT NULL DEFAULT now()
+);
+COMMENT ON TABLE tailwater_logs IS 'The logs that were ever projected into this database.';
+
+CREATE TABLE tailwater_ranges (
+    log_no        integer NOT NULL REFERENCES tailwater_logs,
+    lo            bigint  NOT NULL CHECK (lo >= 1),
+    next          bigint  NOT NULL,
+    hi            bigint,
+    digest        bigint CHECK (digest BETWEEN 0 AND 4294967295),
+    digest_at     bigint,
+    writer        uuid,
+    backend       integer,
+    backend_start timestamptz,
+    claimed_at    timestamptz,
+    applied_at    timestamptz,
+    PRIMARY KEY (log_no, lo),
+    CHECK (next >= lo),
+    CHECK (hi IS NULL OR next <= hi),
+    CHECK ((digest IS NULL) = (digest_at IS NULL))
+);
+CREATE UNIQUE INDEX tailwater_ranges_live ON tailwater_ranges (log_no) WHERE hi IS NULL;
+COMMENT ON TABLE tailwater_ranges IS
+    'Progress: positions [lo, next) of a log are applied, [next, hi) are to come; the live range has no hi.';
+COMMENT ON COLUMN tailwater_ranges.digest IS 'CRC-32C of the last applied record, which lies at digest_at.';
+
+CREATE TABLE tailwater_replays (
+    id         uuid        PRIMARY KEY,
+    log_no     integer     NOT NULL REFERENCES tailwater_logs,
+    lo         bigint      NOT NULL CHECK (lo >= 1),
+    next       bigint      NOT NULL,
+    hi         bigint      NOT NULL,
+    kinds      text[],
+    digest     bigint CHECK (digest BETWEEN 0 AND 4294967295),
+    digest_at  bigint,
+    writer     uuid,
+    started_at timestamptz NOT NULL DEFAULT now(),
+    CHECK (next BETWEEN lo AND hi)
+);
+COMMENT ON TABLE tailwater_replays IS 'Cursors of replays; they never make or move a range.';
+
+CREATE TABLE tailwater_quarantine (
+    log_no   integer     NOT NULL REFERENCES tailwater_logs,
+    position bigint      NOT NULL CHECK (position >= 1),
+    kind     text        NOT NULL,
+    sqlstate text        NOT NULL,
+    message  text        NOT NULL,
+    record   bytea       NOT NULL,
+    at       timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (log_no, position)
+);
+COMMENT ON TABLE tailwater_quarantine IS 'Events that this database refused for their own content.';
+
+CREATE TABLE system_metrics (
+    time             timestamptz NOT NULL,
+    system_name      text        NOT NULL,
+    cpu_percent      double precision,
+    mem_used_bytes   bigint,
+    mem_limit_bytes  bigint,
+    mem_percent      double precision,
+    net_rx_bytes     bigint,
+    net_tx_bytes     bigint,
+    disk_read_bytes  bigint,
+    disk_write_bytes bigint,
+    host             text        NOT NULL,
+    log_no           integer     NOT NULL,
+    position         bigint      NOT NULL,
+    PRIMARY KEY (system_name, host, time)
+);
+
+CREATE TABLE agent_metrics (
+    time             timestamptz NOT NULL,
+    agent_name       text        NOT NULL,
+    role             text        NOT NULL DEFAULT '',
+    tool             text        NOT NULL DEFAULT '',
+    runtime          text        NOT NULL DEFAULT '',
+    state            text        NOT NULL DEFAULT '',
+    cpu_percent      double precision,
+    mem_used_bytes   bigint,
+    mem_limit_bytes  bigint,
+    mem_percent      double precision,
+    net_rx_bytes     bigint,
+    net_tx_bytes     bigint,
+    disk_read_bytes  bigint,
+    disk_write_bytes bigint,
+    host             text        NOT NULL,
+    log_no           integer     NOT NULL,
+    position         bigint      NOT NULL,
+    PRIMARY KEY (agent_name, host, time)
+);
+
+CREATE TABLE channel_metrics (
+    time           timestamptz NOT NULL,
+    channel_name   text        NOT NULL,
+    message_count  bigint      NOT NULL,
+    member_count   bigint,
+    reaction_count bigint      NOT NULL,
+    host           text        NOT NULL,
+    log_no         integer     NOT NULL,
+    position       bigint      NOT NULL,
+    PRIMARY KEY (channel_name, host, time)
+);
+
+CREATE TABLE token_metrics (
+    time             timestamptz NOT NULL,
+    agent_name       text        NOT NULL,
+    model            text        NOT NULL,
+    input_tokens     bigint      NOT NULL,
+    output_tokens    bigint      NOT NULL,
+    cache_read       bigint      NOT NULL DEFAULT 0,
+    cache_create     bigint      NOT NULL DEFAULT 0,
+    cost_usd         double precision,
+    tool             text        NOT NULL DEFAULT '',
+    session_id       text        NOT NULL DEFAULT '',
+    message_id       text        NOT NULL DEFAULT '',
+    cache_create_1h  bigint      NOT NULL DEFAULT 0,
+    reasoning_tokens bigint      NOT NULL DEFAULT 0,
+    final            boolean     NOT NULL DEFAULT false,
+    host             text        NOT NULL,
+    log_no           integer     NOT NULL,
+    position         bigint      NOT NULL,
+    PRIMARY KEY (agent_name, host, model, time, message_id)
+);
+COMMENT ON COLUMN token_metrics.cost_usd IS 'The cost as reported; the computed cost is joined when read.';
+
+CREATE TABLE agent_states (
+    time       timestamptz NOT NULL,
+    agent_name text        NOT NULL,
+    role       text        NOT NULL DEFAULT '',
+    tool       text        NOT NULL DEFAULT '',
+    runtime    text        NOT NULL DEFAULT '',
+    state      text        NOT NULL DEFAULT '',
+    started_at timestamptz,
+    host       text        NOT NULL,
+    log_no     integer     NOT NULL,
+    position   bigint      NOT NULL,
+    PRIMARY KEY (agent_name, host, time)
+);
+
+CREATE TABLE gaps (
+    time      timestamptz NOT NULL,
+    from_time timestamptz NOT NULL,
+    to_time   timestamptz NOT NULL,
+    events    bigint      NOT NULL,
+    what      text        NOT NULL,
+    reason    text        NOT NULL,
+    host      text        NOT NULL,
+    log_no    integer     NOT NULL,
+    position  bigint      NOT NULL,
+    PRIMARY KEY (host, time, what)
+);
+COMMENT ON TABLE gaps IS 'Known losses: how many events, of what, from when to when, and why.';
