@@ -3,11 +3,18 @@
 //! Progress lives in the database and changes in the transaction of the rows. This crate owns the two ends,
 //! [`Source`] and [`Target`], and knows neither fjall nor SQL.
 
+mod outage;
+mod project;
+mod settings;
 mod source;
+mod status;
 mod target;
 
 pub use event::Entry;
+pub use project::{Halt, Projector, Until};
+pub use settings::Settings;
 pub use source::{Ends, LogIdentity, ReadLimits, Source, SourceError};
+pub use status::{State, Status, Totals};
 pub use target::{
     ApplyError, ApplyOutcome, Batch, ClaimCheck, ClaimError, Cursor, Digest, Divergence, ErrorKind, Lane,
     RangeState, Target, TargetError, WriterId,

@@ -38,6 +38,10 @@ pub struct Record<'a> {
 
 /// What a payload holds.
 #[derive(Clone, Debug, PartialEq)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly every entry is an event: a box would be one more allocation each"
+)]
 pub enum Decoded {
     /// An event of a kind and version that this version knows.
     Event(Event),

@@ -1,0 +1,352 @@
+//! The loop: connect, claim, then read and apply until told to stop, through every outage.
+//!
+//! ```text
+//! connect ── claim ── apply ─┬─ apply …            committed: the cursor moves
+//!    ▲                       ├─ overtaken ───────► claim again; twice running: halt, two writers
+//!    │                       ├─ unsettled ───────► the next claim tells whether it was committed
+//!    └── pause ◄─────────────┴─ retry               the database is away: for ever, with growing pauses
+//!                               data, fatal ──────► halt: a person must look; recording goes on
+//! ```
+//!
+//! While a batch is applied, the next one is read. After any error the connection is dropped: what it had
+//! not committed, the server rolls back, and the claim of the next connection finds out what is so.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use event::wire::Decoded;
+use event::{Entry, Position};
+use thiserror::Error;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::outage::Outage;
+use crate::settings::Settings;
+use crate::source::{Source, SourceError};
+use crate::status::{State, Status, Totals};
+use crate::target::{
+    ApplyError, ApplyOutcome, Batch, ClaimError, Cursor, Digest, Divergence, ErrorKind, Lane, RangeState,
+    Target, TargetError, WriterId,
+};
+
+/// When a projector is through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Until {
+    /// When it is told to stop.
+    Stopped,
+    /// When everything up to this position is applied, or it is told to stop.
+    Applied(Position),
+}
+
+/// Why a projector gave up. Recording is not touched by it.
+#[derive(Debug, Error)]
+pub enum Halt {
+    /// Log and database do not belong together.
+    #[error(transparent)]
+    Diverged(Divergence),
+    /// The database refuses, and waiting does not help.
+    #[error(transparent)]
+    Target(TargetError),
+    /// The log cannot be read on.
+    #[error(transparent)]
+    Source(SourceError),
+    /// An event of a newer version.
+    #[error(
+        "the event at position {position} is of kind {kind}, schema version {version}, which a newer \
+         tailwater wrote: upgrade this one"
+    )]
+    UnknownKind {
+        /// Where.
+        position: Position,
+        /// Its kind's number.
+        kind: u8,
+        /// Its schema version.
+        version: u8,
+    },
+    /// Another process projects a log of the same id into the same database.
+    #[error(
+        "two writers: another process claimed the range that begins at position {lo} twice while this one \
+         worked; a copy of this log must not be projected beside it"
+    )]
+    TwoWriters {
+        /// The range.
+        lo: Position,
+    },
+}
+
+/// Projects one source into one target.
+#[derive(Debug)]
+pub struct Projector<S, T> {
+    source: Arc<S>,
+    target: Arc<T>,
+    settings: Settings,
+    writer: WriterId,
+    status: watch::Sender<Status>,
+}
+
+/// Why a turn of the loop ended without a halt.
+enum Pause {
+    /// Told to stop, through, or the log was closed.
+    Done,
+    /// The database is away.
+    Away(TargetError),
+    /// Another writer has the range.
+    Overtaken(Position),
+}
+
+/// What the loop carries over from one connection to the next.
+#[derive(Default)]
+struct Carry {
+    /// A batch whose COMMIT nobody knows: where the cursor is if it took effect, and what it did.
+    unsettled: Option<(Cursor, ApplyOutcome)>,
+    /// Claims that were lost without a batch between them.
+    overtaken: u32,
+}
+
+impl<S: Source, T: Target> Projector<S, T> {
+    /// A projector with a writer's identity of its own.
+    #[must_use]
+    pub fn new(source: Arc<S>, target: Arc<T>, settings: Settings) -> Self {
+        let status = watch::Sender::new(Status::default());
+        Self { source, target, settings, writer: WriterId::random(), status }
+    }
+
+    /// Follows what it tells about itself.
+    #[must_use]
+    pub fn status(&self) -> watch::Receiver<Status> {
+        self.status.subscribe()
+    }
+
+    /// Projects until it is through or told to stop; a transaction under way is finished first.
+    ///
+    /// # Errors
+    /// [`Halt`] when a person must look.
+    pub async fn run(&self, until: Until, stop: &CancellationToken) -> Result<Totals, Halt> {
+        let outcome = self.run_until_halt(until, stop).await;
+        if let Err(halt) = &outcome {
+            tracing::error!(error = %halt, "projecting has halted; recording goes on");
+            self.tell(|status| {
+                status.state = State::Halted;
+                status.error = Some(halt.to_string());
+            });
+        }
+        outcome.map(|()| self.status.borrow().totals)
+    }
+
+    async fn run_until_halt(&self, until: Until, stop: &CancellationToken) -> Result<(), Halt> {
+        let mut outage = Outage::new(&self.settings);
+        let mut carry = Carry::default();
+        loop {
+            match self.work_connected(until, stop, &mut outage, &mut carry).await? {
+                Pause::Done => return Ok(()),
+                Pause::Overtaken(lo) => {
+                    carry.overtaken += 1;
+                    if carry.overtaken >= 2 {
+                        return Err(Halt::TwoWriters { lo });
+                    }
+                    tracing::warn!(%lo, "another writer has claimed this range; claiming it back once");
+                }
+                Pause::Away(error) => {
+                    let pause = outage.failed(&error);
+                    self.tell(|status| {
+                        status.state = State::Waiting;
+                        status.error = Some(error.to_string());
+                        status.outage_since = outage.since();
+                    });
+                    if unless_stopped(stop, tokio::time::sleep(pause)).await.is_none() {
+                        return Ok(());
+                    }
+                }
+            }
+        }
+    }
+
+    /// One connection's life: connect, claim, apply.
+    async fn work_connected(
+        &self,
+        until: Until,
+        stop: &CancellationToken,
+        outage: &mut Outage,
+        carry: &mut Carry,
+    ) -> Result<Pause, Halt> {
+        let identity = self.source.identity();
+        let lane = match unless_stopped(stop, self.target.connect(&identity)).await {
+            None => return Ok(Pause::Done),
+            Some(Ok(lane)) => lane,
+            Some(Err(error)) => return away_or_halt(error),
+        };
+        let mut lane = lane;
+        let range = match unless_stopped(stop, self.claim(&mut lane)).await {
+            None | Some(Ok(None)) => return Ok(Pause::Done),
+            Some(Ok(Some(range))) => range,
+            Some(Err(ClaimError::Diverged(divergence))) => return Err(Halt::Diverged(divergence)),
+            Some(Err(ClaimError::Target(error))) => return away_or_halt(error),
+        };
+        self.settle(carry, &range);
+        outage.ended(range.cursor.next, self.source.ends().next);
+        self.tell(|status| {
+            status.next = Some(range.cursor.next);
+            status.error = None;
+            status.outage_since = None;
+        });
+        self.apply_on(&mut lane, &range, until, stop, carry).await
+    }
+
+    /// Claims the live range; `None` when the log was closed meanwhile.
+    async fn claim(&self, lane: &mut T::Lane) -> Result<Option<RangeState>, ClaimError> {
+        // NOTE: all that is there must be durable before the digest is compared with it: a position that is
+        // not durable yet could not be compared, and a rewritten one would pass unseen.
+        if self.source.wait_for(self.source.ends().next.before()).await.is_err() {
+            return Ok(None);
+        }
+        let check = |range: &RangeState| check_range(&*self.source, range);
+        lane.claim(self.writer, self.source.ends().first, &check).await.map(Some)
+    }
+
+    /// Counts the batch whose COMMIT nobody knew, if the claim shows that it took effect.
+    fn settle(&self, carry: &mut Carry, range: &RangeState) {
+        if let Some((cursor, outcome)) = carry.unsettled.take()
+            && cursor == range.cursor
+        {
+            self.tell(|status| status.totals.add_sent(outcome));
+        }
+    }
+
+    /// Reads and applies on one connection until something ends it.
+    async fn apply_on(
+        &self,
+        lane: &mut T::Lane,
+        range: &RangeState,
+        until: Until,
+        stop: &CancellationToken,
+        carry: &mut Carry,
+    ) -> Result<Pause, Halt> {
+        let mut cursor = range.cursor;
+        let mut ahead = Vec::new();
+        loop {
+            if stop.is_cancelled() || until.is_reached(cursor.next) {
+                return Ok(Pause::Done);
+            }
+            let entries = match self.next_entries(ahead, cursor.next, stop).await {
+                Ok(Some(entries)) => entries,
+                Ok(None) | Err(SourceError::Closed) => return Ok(Pause::Done),
+                Err(error) => return Err(Halt::Source(error)),
+            };
+            let to = cursor_after(&entries, cursor)?;
+            let batch = Batch { writer: self.writer, lo: range.lo, from: cursor, to, entries: &entries };
+            let read_ahead = self.source.read(to.next, self.settings.batch);
+            let (applied, following) = tokio::join!(lane.apply(&batch), read_ahead);
+            match applied {
+                Ok(outcome) => self.applied(to, outcome, carry),
+                Err(ApplyError::Overtaken { lo }) => return Ok(Pause::Overtaken(lo)),
+                Err(ApplyError::Unsettled { outcome, source }) => {
+                    carry.unsettled = Some((to, outcome));
+                    return Ok(Pause::Away(source));
+                }
+                Err(ApplyError::Target(error)) => return away_or_halt(error),
+            }
+            cursor = to;
+            // NOTE: an error of reading ahead comes again when it is that batch's turn.
+            ahead = following.unwrap_or_default();
+            if ahead.is_empty() {
+                unless_stopped(stop, tokio::time::sleep(self.settings.live_pause)).await;
+            }
+        }
+    }
+
+    /// The entries from `next` on, waiting for them; `None` when told to stop.
+    async fn next_entries(
+        &self,
+        ahead: Vec<Entry>,
+        next: Position,
+        stop: &CancellationToken,
+    ) -> Result<Option<Vec<Entry>>, SourceError> {
+        let mut entries = ahead;
+        while entries.is_empty() {
+            if next >= self.source.ends().next {
+                self.tell(|status| status.state = State::Live);
+            }
+            match unless_stopped(stop, self.source.wait_for(next)).await {
+                None => return Ok(None),
+                Some(outcome) => outcome?,
+            }
+            entries = self.source.read(next, self.settings.batch).await?;
+        }
+        Ok(Some(entries))
+    }
+
+    fn applied(&self, to: Cursor, outcome: ApplyOutcome, carry: &mut Carry) {
+        carry.overtaken = 0;
+        let backlog = self.source.ends().next.since(to.next);
+        self.tell(|status| {
+            status.totals.add_sent(outcome);
+            status.next = Some(to.next);
+            let behind = backlog > self.settings.batch.events_max as u64;
+            status.state = if behind { State::CatchingUp } else { State::Live };
+        });
+        tracing::debug!(next = %to.next, inserted = outcome.inserted, present = outcome.present, "applied");
+    }
+
+    fn tell(&self, change: impl FnOnce(&mut Status)) {
+        self.status.send_modify(change);
+    }
+}
+
+impl Until {
+    fn is_reached(self, next: Position) -> bool {
+        match self {
+            Self::Stopped => false,
+            Self::Applied(last) => next > last,
+        }
+    }
+}
+
+/// Runs `work`, or gives `None` as soon as `stop` is told.
+async fn unless_stopped<O>(stop: &CancellationToken, work: impl Future<Output = O>) -> Option<O> {
+    tokio::select! {
+        biased;
+        () = stop.cancelled() => None,
+        outcome = work => Some(outcome),
+    }
+}
+
+fn away_or_halt(error: TargetError) -> Result<Pause, Halt> {
+    match error.kind() {
+        ErrorKind::Retry => Ok(Pause::Away(error)),
+        ErrorKind::Data | ErrorKind::Fatal => Err(Halt::Target(error)),
+    }
+}
+
+/// Whether the log is the one that the range has been applied from.
+fn check_range(source: &impl Source, range: &RangeState) -> Result<(), Divergence> {
+    let log_next = source.ends().next;
+    if range.cursor.next > log_next {
+        return Err(Divergence::Behind { next: range.cursor.next, log_next });
+    }
+    let Some(Digest { checksum: applied, at }) = range.cursor.digest else { return Ok(()) };
+    match source.checksum(at) {
+        Ok(Some(found)) if found == applied => Ok(()),
+        Ok(Some(found)) => Err(Divergence::Different { at, applied, found }),
+        Ok(None) => {
+            tracing::warn!(position = %at, "the last applied event is not in the log any more: going on");
+            Ok(())
+        }
+        Err(error) => {
+            tracing::warn!(position = %at, %error, "the last applied event cannot be compared: going on");
+            Ok(())
+        }
+    }
+}
+
+/// Where the cursor is after these entries.
+fn cursor_after(entries: &[Entry], cursor: Cursor) -> Result<Cursor, Halt> {
+    for entry in entries {
+        if let Decoded::Unknown { kind, version } = entry.event {
+            return Err(Halt::UnknownKind { position: entry.position, kind, version });
+        }
+    }
+    Ok(entries.last().map_or(cursor, |last| Cursor {
+        next: last.position.next(),
+        digest: Some(Digest { checksum: last.checksum, at: last.position }),
+    }))
+}

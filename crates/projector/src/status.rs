@@ -1,0 +1,85 @@
+//! What a projector tells about itself.
+
+use std::time::SystemTime;
+
+use event::Position;
+
+use crate::target::ApplyOutcome;
+
+/// Counts since the projector began. `read = sent + expired + unavailable`, and
+/// `sent = inserted + present + quarantined`; a count is added only when its COMMIT is known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Positions taken from the log.
+    pub read: u64,
+    /// Events sent to the database.
+    pub sent: u64,
+    /// Events that made a new row.
+    pub inserted: u64,
+    /// Events whose row was there already, or that lost to another event of the same key.
+    pub present: u64,
+    /// Events that the database refused for their content.
+    pub quarantined: u64,
+    /// Events older than the database's retention.
+    pub expired: u64,
+    /// Positions that have no event any more.
+    pub unavailable: u64,
+}
+
+impl Totals {
+    /// Adds a batch of events that was sent and committed.
+    pub(crate) fn add_sent(&mut self, outcome: ApplyOutcome) {
+        let sent = outcome.inserted + outcome.present;
+        self.read += sent;
+        self.sent += sent;
+        self.inserted += outcome.inserted;
+        self.present += outcome.present;
+    }
+}
+
+/// What a projector is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// The database is away, or not reached yet; the log keeps everything.
+    Waiting,
+    /// Working through what the database has missed.
+    CatchingUp,
+    /// As far as the log.
+    Live,
+    /// Stopped by something that a person must look at.
+    Halted,
+}
+
+impl State {
+    /// The word in `status`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Waiting => "waiting",
+            Self::CatchingUp => "catching_up",
+            Self::Live => "live",
+            Self::Halted => "halted",
+        }
+    }
+}
+
+/// What a projector tells about itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Status {
+    /// What it is doing.
+    pub state: State,
+    /// The next position to apply; `None` until the database was reached.
+    pub next: Option<Position>,
+    /// What it has done.
+    pub totals: Totals,
+    /// Why it waits or has halted, in one line.
+    pub error: Option<String>,
+    /// Since when the database is away.
+    pub outage_since: Option<SystemTime>,
+}
+
+impl Default for Status {
+    fn default() -> Self {
+        Self { state: State::Waiting, next: None, totals: Totals::default(), error: None, outage_since: None }
+    }
+}
