@@ -59,6 +59,8 @@ pub(crate) struct Encoded {
     /// Where each record ends in `records`.
     pub(crate) ends: Vec<usize>,
     pub(crate) meta: Vec<MetaEntry>,
+    /// How many events its gaps tell as lost.
+    pub(crate) lost_events: u64,
 }
 
 impl Encoded {
@@ -69,6 +71,9 @@ impl Encoded {
         for (index, event) in batch.events.iter().enumerate() {
             limits::check(event).map_err(|invalid| AppendError::Invalid { index, invalid })?;
             encoded.push(index, event)?;
+            if let Event::Gap(gap) = event {
+                encoded.lost_events = encoded.lost_events.saturating_add(gap.events);
+            }
         }
         Ok(encoded)
     }

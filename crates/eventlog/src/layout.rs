@@ -7,7 +7,9 @@
 //!   "birth_id"  16 bytes  part of every record's checksum; never changes
 //!   "host"      UTF-8     the host that events without a host belong to
 //!   "created"   i64       microseconds since the epoch
-//! keyspace "state"                   what appenders keep with their events, under keys of their own
+//! keyspace "state"                   what changes with events
+//!   "log/lost_events"  u64            how many events the gaps in the log tell as lost
+//!   other keys                        what appenders keep with their events
 //! keyspace "events-<first position>" records (see `event::wire`), by position as u64
 //! ```
 //!
@@ -25,6 +27,7 @@ pub(crate) const KEY_LOG_ID: &str = "log_id";
 pub(crate) const KEY_BIRTH_ID: &str = "birth_id";
 pub(crate) const KEY_HOST: &str = "host";
 pub(crate) const KEY_CREATED: &str = "created";
+pub(crate) const STATE_LOST_EVENTS: &str = "log/lost_events";
 pub(crate) const KEYSPACE_META: &str = "meta";
 pub(crate) const KEYSPACE_STATE: &str = "state";
 

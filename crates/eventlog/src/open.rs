@@ -7,7 +7,7 @@
 use std::fs::{self, DirBuilder, File};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 use std::time::SystemTime;
@@ -78,6 +78,7 @@ impl EventLog {
             ends: watch::Sender::new(ends),
             sync_wanted: AtomicBool::new(false),
             ended: AtomicBool::new(false),
+            lost_events: AtomicU64::new(read_lost_events(&state, &path)?),
             failure: OnceLock::new(),
         });
         let (queue, commands) = crossbeam_channel::bounded(settings.queue_appends_max);
@@ -264,6 +265,15 @@ fn read_info(database: &Database, path: &Path) -> Result<LogInfo, OpenError> {
         host: HostName::new(host).map_err(|source| OpenError::Host { path: path.to_owned(), source })?,
         created: Time::from_micros(i64::from_be_bytes(created)),
     })
+}
+
+fn read_lost_events(state: &Keyspace, path: &Path) -> Result<u64, OpenError> {
+    let Some(value) = state.get(layout::STATE_LOST_EVENTS).map_err(engine_error(path))? else { return Ok(0) };
+    let bytes = <[u8; 8]>::try_from(&*value).map_err(|_| OpenError::Foreign {
+        path: path.to_owned(),
+        reason: format!("its count of lost events has {} bytes", value.len()),
+    })?;
+    Ok(u64::from_be_bytes(bytes))
 }
 
 /// Where the log begins and ends. Everything that recovery has read is durable.

@@ -97,4 +97,14 @@ impl EventLog {
             ends.changed().await.map_err(|_| ReadError::Closed)?;
         }
     }
+
+    /// Waits until the log has failed; for ever, if it never does.
+    pub async fn failed(&self) {
+        let mut ends = self.shared().ends.subscribe();
+        while self.failure().is_none() {
+            if ends.changed().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        }
+    }
 }

@@ -4,6 +4,7 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::sync::atomic::Ordering;
 
 use crate::error::StatError;
 use crate::open::EventLog;
@@ -20,6 +21,8 @@ pub struct Stat {
     pub bytes: u64,
     /// Segments.
     pub segments: usize,
+    /// How many events the gaps in the log tell as lost.
+    pub lost_events: u64,
 }
 
 impl EventLog {
@@ -35,6 +38,7 @@ impl EventLog {
             bytes: disk_bytes(self.dir())
                 .map_err(|source| StatError { path: self.dir().to_owned(), source })?,
             segments: self.segments(),
+            lost_events: self.shared().lost_events.load(Ordering::Relaxed),
         })
     }
 }

@@ -5,7 +5,7 @@
 //! fjall cannot say what of it reached the disk, so every later append fails at once, and recovery by
 //! opening again decides.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -17,7 +17,7 @@ use tokio::sync::{oneshot, watch};
 
 use crate::append::{AppendOutcome, Encoded};
 use crate::error::AppendError;
-use crate::layout::position_key;
+use crate::layout::{STATE_LOST_EVENTS, position_key};
 use crate::settings::Sync;
 
 /// Most events of one commit, but for a single larger append: bounds how long the first one waits.
@@ -57,6 +57,8 @@ pub(crate) struct Shared {
     pub(crate) sync_wanted: AtomicBool,
     /// The writer thread is gone: nothing will become durable any more.
     pub(crate) ended: AtomicBool,
+    /// How many events the gaps in the log tell as lost.
+    pub(crate) lost_events: AtomicU64,
     pub(crate) failure: OnceLock<Arc<fjall::Error>>,
 }
 
@@ -176,8 +178,10 @@ impl Writer {
         let mut batch = self.database.batch();
         let mut next = progress.next;
         let mut outcomes = Vec::with_capacity(turn.appends.len());
+        let mut lost = 0_u64;
         for (encoded, _) in &mut turn.appends {
             let first = next;
+            lost = lost.saturating_add(encoded.lost_events);
             next = self.add(&mut batch, encoded, first)?;
             outcomes.push(AppendOutcome {
                 first,
@@ -185,7 +189,14 @@ impl Writer {
                 bytes: encoded.records.len() as u64,
             });
         }
+        if lost > 0 {
+            lost = lost.saturating_add(self.shared.lost_events.load(Ordering::Relaxed));
+            batch.insert(&self.state, STATE_LOST_EVENTS, lost.to_be_bytes());
+        }
         batch.commit()?;
+        if lost > 0 {
+            self.shared.lost_events.store(lost, Ordering::Relaxed);
+        }
         progress.next = next;
         progress.sync_due.get_or_insert_with(|| Instant::now() + self.sync_interval());
         for ((_, reply), outcome) in turn.appends.drain(..).zip(outcomes) {

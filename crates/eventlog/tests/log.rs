@@ -5,7 +5,7 @@ mod support;
 use std::time::Duration;
 
 use event::wire::Decoded;
-use event::{Event, HostName, Position, SystemSample};
+use event::{Event, Gap, HostName, Position, SystemSample, Text};
 use eventlog::{AppendError, Batch, EventLog, MetaEntry, OpenError, ReadLimits, Settings, Sync};
 use support::{copy_as_killed, events, host, names, open, open_with};
 
@@ -222,6 +222,22 @@ fn many_appenders_get_disjoint_positions_in_their_own_order() {
     found.sort();
     found.dedup();
     assert_eq!(found.len(), 160);
+}
+
+#[test]
+fn the_losses_that_gaps_tell_are_counted_for_ever() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = open(dir.path());
+    let time = support::time();
+    let gap = |events| {
+        let what = Text::const_new("host");
+        Event::Gap(Gap { time, from: time, to: time, events, what, ..Gap::default() })
+    };
+    log.append(vec![gap(3), gap(0), support::event("a")]).unwrap();
+    log.append(vec![gap(4)]).unwrap();
+    assert_eq!(log.stat().unwrap().lost_events, 7);
+    let copy = copy_as_killed(dir.path());
+    assert_eq!(open(copy.path()).stat().unwrap().lost_events, 7);
 }
 
 #[test]

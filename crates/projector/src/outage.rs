@@ -1,9 +1,10 @@
 //! An outage: told once at its start and once at its end, with growing pauses between the attempts.
 
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use event::Position;
+use tokio::time::Instant;
 
 use crate::settings::Settings;
 use crate::target::TargetError;

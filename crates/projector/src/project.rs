@@ -95,8 +95,9 @@ enum Pause {
 }
 
 /// What the loop carries over from one connection to the next.
-#[derive(Default)]
 struct Carry {
+    /// Whether the database is away, and since when.
+    outage: Outage,
     /// A batch whose COMMIT nobody knows: where the cursor is if it took effect, and what it did.
     unsettled: Option<(Cursor, ApplyOutcome)>,
     /// Claims that were lost without a batch between them.
@@ -134,10 +135,9 @@ impl<S: Source, T: Target> Projector<S, T> {
     }
 
     async fn run_until_halt(&self, until: Until, stop: &CancellationToken) -> Result<(), Halt> {
-        let mut outage = Outage::new(&self.settings);
-        let mut carry = Carry::default();
+        let mut carry = Carry { outage: Outage::new(&self.settings), unsettled: None, overtaken: 0 };
         loop {
-            match self.work_connected(until, stop, &mut outage, &mut carry).await? {
+            match self.work_connected(until, stop, &mut carry).await? {
                 Pause::Done => return Ok(()),
                 Pause::Overtaken(lo) => {
                     carry.overtaken += 1;
@@ -147,11 +147,11 @@ impl<S: Source, T: Target> Projector<S, T> {
                     tracing::warn!(%lo, "another writer has claimed this range; claiming it back once");
                 }
                 Pause::Away(error) => {
-                    let pause = outage.failed(&error);
+                    let pause = carry.outage.failed(&error);
                     self.tell(|status| {
                         status.state = State::Waiting;
                         status.error = Some(error.to_string());
-                        status.outage_since = outage.since();
+                        status.outage_since = carry.outage.since();
                     });
                     if unless_stopped(stop, tokio::time::sleep(pause)).await.is_none() {
                         return Ok(());
@@ -166,7 +166,6 @@ impl<S: Source, T: Target> Projector<S, T> {
         &self,
         until: Until,
         stop: &CancellationToken,
-        outage: &mut Outage,
         carry: &mut Carry,
     ) -> Result<Pause, Halt> {
         let identity = self.source.identity();
@@ -175,39 +174,46 @@ impl<S: Source, T: Target> Projector<S, T> {
             Some(Ok(lane)) => lane,
             Some(Err(error)) => return away_or_halt(error),
         };
+        // NOTE: all that is there must be durable before the digest is compared with it: a position that is
+        // not durable yet could not be compared, and a rewritten one would pass unseen.
+        match unless_stopped(stop, self.source.wait_for(self.source.ends().next.before())).await {
+            None | Some(Err(SourceError::Closed)) => return Ok(Pause::Done),
+            Some(Ok(())) => {}
+            Some(Err(error)) => return Err(Halt::Source(error)),
+        }
         let mut lane = lane;
         let range = match unless_stopped(stop, self.claim(&mut lane)).await {
-            None | Some(Ok(None)) => return Ok(Pause::Done),
-            Some(Ok(Some(range))) => range,
+            None => return Ok(Pause::Done),
+            Some(Ok(range)) => range,
             Some(Err(ClaimError::Diverged(divergence))) => return Err(Halt::Diverged(divergence)),
             Some(Err(ClaimError::Target(error))) => return away_or_halt(error),
         };
         self.settle(carry, &range);
-        outage.ended(range.cursor.next, self.source.ends().next);
-        self.tell(|status| {
-            status.next = Some(range.cursor.next);
-            status.error = None;
-            status.outage_since = None;
-        });
+        let next = range.cursor.next;
+        self.tell(|status| status.next = Some(next));
+        // NOTE: while there is something to apply, only an applied batch ends an outage: a database whose disk
+        // is full lets itself be claimed, refuses every batch, and would begin a new outage with each.
+        if next >= self.source.ends().next || until.is_reached(next) {
+            self.outage_ended(&range, carry);
+        }
         self.apply_on(&mut lane, &range, until, stop, carry).await
     }
 
-    /// Claims the live range; `None` when the log was closed meanwhile.
-    async fn claim(&self, lane: &mut T::Lane) -> Result<Option<RangeState>, ClaimError> {
-        // NOTE: all that is there must be durable before the digest is compared with it: a position that is
-        // not durable yet could not be compared, and a rewritten one would pass unseen.
-        if self.source.wait_for(self.source.ends().next.before()).await.is_err() {
-            return Ok(None);
-        }
+    /// Claims the live range.
+    async fn claim(&self, lane: &mut T::Lane) -> Result<RangeState, ClaimError> {
         let check = |range: &RangeState| check_range(&*self.source, range);
-        lane.claim(self.writer, self.source.ends().first, &check).await.map(Some)
+        lane.claim(self.writer, self.source.ends().first, &check).await
     }
 
     /// Counts the batch whose COMMIT nobody knew, if the claim shows that it took effect.
+    ///
+    /// NOTE: once another writer has claimed the range it stays unknown: the batch may have been its own.
     fn settle(&self, carry: &mut Carry, range: &RangeState) {
         if let Some((cursor, outcome)) = carry.unsettled.take()
             && cursor == range.cursor
+            && range.writer == Some(self.writer)
         {
+            carry.overtaken = 0;
             self.tell(|status| status.totals.add_sent(outcome));
         }
     }
@@ -237,7 +243,10 @@ impl<S: Source, T: Target> Projector<S, T> {
             let read_ahead = self.source.read(to.next, self.settings.batch);
             let (applied, following) = tokio::join!(lane.apply(&batch), read_ahead);
             match applied {
-                Ok(outcome) => self.applied(to, outcome, carry),
+                Ok(outcome) => {
+                    self.outage_ended(range, carry);
+                    self.applied(to, outcome, carry);
+                }
                 Err(ApplyError::Overtaken { lo }) => return Ok(Pause::Overtaken(lo)),
                 Err(ApplyError::Unsettled { outcome, source }) => {
                     carry.unsettled = Some((to, outcome));
@@ -285,6 +294,15 @@ impl<S: Source, T: Target> Projector<S, T> {
             status.state = if behind { State::CatchingUp } else { State::Live };
         });
         tracing::debug!(next = %to.next, inserted = outcome.inserted, present = outcome.present, "applied");
+    }
+
+    /// The database works again; it was at `range` when it came back.
+    fn outage_ended(&self, range: &RangeState, carry: &mut Carry) {
+        carry.outage.ended(range.cursor.next, self.source.ends().next);
+        self.tell(|status| {
+            status.error = None;
+            status.outage_since = None;
+        });
     }
 
     fn tell(&self, change: impl FnOnce(&mut Status)) {

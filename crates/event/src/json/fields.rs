@@ -6,7 +6,7 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, Visitor};
 use serde_json::{Number, Value};
 
-use super::read::Problem;
+use super::read::{Problem, shown};
 use crate::limits::COUNT_MAX;
 use crate::{Resources, State, Text, Time};
 
@@ -66,7 +66,7 @@ impl Fields {
         let word = self.text_or_empty("state")?;
         State::from_word(&word).ok_or_else(|| {
             let words = State::ALL.map(State::as_str).join(" ");
-            Problem::of("state", format!("{word:?} is not one of:{words}"))
+            Problem::of("state", format!("\"{}\" is not one of:{words}", shown(&word)))
         })
     }
 
@@ -74,7 +74,7 @@ impl Fields {
         let Some(text) = self.text(name)? else { return Ok(None) };
         match text.parse() {
             Ok(time) => Ok(Some(time)),
-            Err(error) => Err(Problem::of(name, format!("{text:?} {error}"))),
+            Err(error) => Err(Problem::of(name, format!("\"{}\" {error}", shown(&text)))),
         }
     }
 

@@ -29,10 +29,22 @@ impl Problem {
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.field {
-            Some(field) => write!(f, "field {field}: {}", self.message),
+            Some(field) => write!(f, "field {}: {}", shown(field), self.message),
             None => f.write_str(&self.message),
         }
     }
+}
+
+/// Foreign text as a message shows it: on one line without control characters, and not the whole of a long one.
+pub(super) fn shown(text: &str) -> String {
+    /// Longer than any field's name or time; a line can have a megabyte.
+    const CHARS_MAX: usize = 100;
+    let mut escaped = text.chars().flat_map(char::escape_debug);
+    let mut shown: String = escaped.by_ref().take(CHARS_MAX).collect();
+    if escaped.next().is_some() {
+        shown.push('…');
+    }
+    shown
 }
 
 /// A line that is no valid event.
@@ -86,7 +98,7 @@ pub fn parse_line(line: &[u8]) -> Result<Event, Problem> {
     let name = fields.required_text("kind")?;
     let kind = Kind::from_name(&name).ok_or_else(|| {
         let names = Kind::ALL.map(Kind::name).join(", ");
-        Problem::of("kind", format!("{name:?} is not one of: {names}"))
+        Problem::of("kind", format!("\"{}\" is not one of: {names}", shown(&name)))
     })?;
     let event = take_event(kind, &mut fields)?;
     fields.finish(kind.name())?;

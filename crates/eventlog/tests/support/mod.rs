@@ -26,12 +26,12 @@ pub fn events<S: AsRef<str>>(names: impl IntoIterator<Item = S>) -> Vec<Event> {
     names.into_iter().map(|name| event(name.as_ref())).collect()
 }
 
+pub fn time() -> Time {
+    Time::from_micros(1_767_323_045_678_901)
+}
+
 pub fn event(name: &str) -> Event {
-    Event::SystemSample(SystemSample {
-        time: Time::from_micros(1_767_323_045_678_901),
-        system_name: name.into(),
-        ..SystemSample::default()
-    })
+    Event::SystemSample(SystemSample { time: time(), system_name: name.into(), ..SystemSample::default() })
 }
 
 pub fn names(entries: &[Entry]) -> Vec<String> {

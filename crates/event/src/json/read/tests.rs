@@ -78,3 +78,16 @@ fn lines_count_from_one_and_empty_ones_count() {
     assert_eq!(lines.errors.len(), 1);
     assert_eq!(lines.errors[0].to_string(), "line 4: field kind: is missing");
 }
+
+#[test]
+fn foreign_text_in_an_error_is_one_short_line() {
+    let check = |member: &str, shows: &str| {
+        let problem = parse_line(format!("{{{BASE},{member}}}").as_bytes()).unwrap_err().to_string();
+        assert!(problem.starts_with(shows), "{problem}");
+        assert!(problem.chars().count() < 200 && !problem.contains(char::is_control), "{problem}");
+    };
+    check(r#""a\nb\u001b[2J":1"#, r"field a\nb\u{1b}[2J: unknown field");
+    check(r#""state":"a\nb""#, r#"field state: "a\nb" is not one of"#);
+    check(&format!("\"{}\":1", "x".repeat(9_999)), &format!("field {}…: unknown field", "x".repeat(100)));
+    check(&format!("\"state\":\"{}\"", "ß".repeat(9_999)), "field state: \"ßß");
+}

@@ -1,0 +1,85 @@
+//! The floor: what fjall itself does with the same events, keys and encoding, and nothing of ours around it.
+//!
+//! The events' keyspace is one that the log has made, so that it has the log's settings whatever they are; only
+//! the settings of the database, which fjall does not keep, are repeated here.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use event::{Event, HostName, wire};
+use eventlog::{EventLog, Settings};
+use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
+
+/// The keyspace of a log's first segment.
+const SEGMENT: &str = "events-00000000000000000001";
+
+/// Both handles; the keyspace lives in the database.
+pub struct Floor {
+    database: Database,
+    pub events: Keyspace,
+}
+
+impl Floor {
+    /// A new one with the settings of a log.
+    pub fn create(data_dir: &Path) -> Self {
+        let host = HostName::new("floor").expect("a host name");
+        EventLog::open(data_dir, &host, Settings::default()).expect("a new log").close().expect("closed");
+        Self::open(data_dir)
+    }
+
+    /// The database of a log that is closed.
+    pub fn open(data_dir: &Path) -> Self {
+        let database = Database::builder(data_dir.join("log"))
+            .cache_size(8 * 1024 * 1024)
+            .worker_threads(2)
+            .max_journaling_size(192 * 1024 * 1024)
+            .open()
+            .expect("the log's database");
+        let events = database.keyspace(SEGMENT, KeyspaceCreateOptions::default).expect("the log's events");
+        Self { database, events }
+    }
+
+    /// A new one with the settings that fjall has of itself.
+    pub fn create_with_defaults(dir: &Path) -> Self {
+        let database = Database::builder(dir).open().expect("a new database");
+        let events = database.keyspace("events", KeyspaceCreateOptions::default).expect("a new keyspace");
+        Self { database, events }
+    }
+
+    /// Encodes and inserts, one fjall batch for each of `batches`; with a sync after each where `sync` says so.
+    pub fn append(&self, batches: &[Vec<Event>], sync: Option<PersistMode>) -> Duration {
+        let begin = Instant::now();
+        let (mut position, mut payload) = (0_u64, Vec::new());
+        for events in batches {
+            let mut batch = self.database.batch();
+            for event in events {
+                position += 1;
+                payload.clear();
+                wire::encode(event, &mut payload).expect("a valid event");
+                batch.insert(&self.events, position.to_be_bytes(), &*payload);
+            }
+            batch.durability(sync).commit().expect("a commit");
+        }
+        begin.elapsed()
+    }
+
+    /// Reads and decodes everything that a log has written.
+    pub fn read(&self) -> (Duration, u64) {
+        let begin = Instant::now();
+        let mut events = 0;
+        for guard in self.events.range(0_u64.to_be_bytes()..) {
+            let (_, record) = guard.into_inner().expect("a record");
+            let payload = record.get(wire::RECORD_HEADER_BYTES..).expect("a payload");
+            std::hint::black_box(wire::decode(payload).expect("an event"));
+            events += 1;
+        }
+        (begin.elapsed(), events)
+    }
+
+    /// Flushes and compacts everything; gives the bytes that it takes then.
+    pub fn compact(&self) -> u64 {
+        self.events.rotate_memtable_and_wait().expect("a flush");
+        self.events.major_compact().expect("a compaction");
+        self.events.disk_space()
+    }
+}

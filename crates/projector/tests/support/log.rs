@@ -1,0 +1,278 @@
+//! A log in memory, with the two ends of the real one: what was appended, and what of it is durable.
+//!
+//! As in the real one a sync happens when somebody asks, a record's checksum covers its place, a read that
+//! meets a damaged record fails as a whole, and what is not durable can be lost and its positions used anew.
+
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use event::wire::{self, Decoded};
+use event::{BirthId, Entry, Event, HostName, LogId, Position};
+use projector::{Ends, LogIdentity, ReadLimits, Source, SourceError};
+use tokio::sync::watch;
+
+/// The host that an event without a host belongs to.
+pub const HOST: &str = "here";
+
+/// How long a sync takes.
+const SYNC: Duration = Duration::from_millis(1);
+
+/// A log in memory.
+#[derive(Debug)]
+pub struct MemoryLog {
+    identity: LogIdentity,
+    birth: BirthId,
+    state: Mutex<State>,
+    changes: watch::Sender<()>,
+}
+
+#[derive(Clone, Debug)]
+struct State {
+    /// Dense from position 1, trimmed ones too.
+    entries: Vec<Entry>,
+    first: Position,
+    durable: Position,
+    damaged: Option<Position>,
+    broken: Option<Position>,
+    syncs: Syncs,
+    syncs_asked: u64,
+    is_closed: bool,
+    limits_seen: Vec<ReadLimits>,
+}
+
+/// Whether a sync that somebody asks for is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Syncs {
+    /// At once.
+    OnDemand,
+    /// Not until this changes.
+    Held,
+}
+
+impl MemoryLog {
+    /// An empty log.
+    pub fn new() -> Arc<Self> {
+        let state = State {
+            entries: Vec::new(),
+            first: Position::FIRST,
+            durable: Position::default(),
+            damaged: None,
+            broken: None,
+            syncs: Syncs::OnDemand,
+            syncs_asked: 0,
+            is_closed: false,
+            limits_seen: Vec::new(),
+        };
+        let identity = LogIdentity { log_id: LogId::random(), host: HostName::new(HOST).unwrap() };
+        Arc::new(Self {
+            identity,
+            birth: BirthId::random(),
+            state: Mutex::new(state),
+            changes: watch::Sender::new(()),
+        })
+    }
+
+    /// A copy of this log's files: the same identity, a life of its own from here on.
+    pub fn copy(&self) -> Arc<Self> {
+        Arc::new(Self {
+            identity: self.identity.clone(),
+            birth: self.birth,
+            state: Mutex::new(self.state().clone()),
+            changes: watch::Sender::new(()),
+        })
+    }
+
+    /// Appends without a sync.
+    pub fn append(&self, events: impl IntoIterator<Item = Event>) {
+        for event in events {
+            let mut payload = Vec::new();
+            wire::encode(&event, &mut payload).unwrap();
+            self.push(&payload, Decoded::Event(event));
+        }
+    }
+
+    /// Appends an event that a newer version wrote.
+    pub fn append_unknown(&self, kind: u8, version: u8) {
+        let payload = [0x92, kind, version];
+        let decoded = wire::decode(&payload).unwrap();
+        assert_eq!(decoded, Decoded::Unknown { kind, version });
+        self.push(&payload, decoded);
+    }
+
+    fn push(&self, payload: &[u8], event: Decoded) {
+        self.change(|state| {
+            let position = state.next();
+            let checksum = wire::checksum(&self.birth, position, payload);
+            state.entries.push(Entry { position, checksum, bytes: payload.len(), event });
+        });
+    }
+
+    /// Makes durable what was appended.
+    pub fn sync(&self) {
+        self.change(|state| state.durable = state.head());
+    }
+
+    /// From now on syncs are done like this.
+    pub fn set_syncs(&self, syncs: Syncs) {
+        self.change(|state| state.syncs = syncs);
+    }
+
+    /// A power cut: what is not durable is lost.
+    pub fn cut_power(&self) {
+        self.rewind(self.state().durable);
+    }
+
+    /// The log's files as they were when `head` was the last position.
+    pub fn rewind(&self, head: Position) {
+        self.change(|state| {
+            state.entries.truncate(usize::try_from(head.0).unwrap());
+            state.durable = state.head().min(state.durable);
+        });
+    }
+
+    /// Takes away what lies before `first`.
+    pub fn trim(&self, first: Position) {
+        self.change(|state| state.first = first);
+    }
+
+    /// The record there has changed on the disk, or `None` has.
+    pub fn damage(&self, position: impl Into<Option<Position>>) {
+        let position = position.into();
+        self.change(|state| state.damaged = position);
+    }
+
+    /// Who waits for the log learns that `position` cannot be read.
+    pub fn break_at(&self, position: Position) {
+        self.change(|state| state.broken = Some(position));
+    }
+
+    /// Closes the log: the process is ending.
+    pub fn close(&self) {
+        self.change(|state| state.is_closed = true);
+    }
+
+    /// The last position, durable or not; zero when there is none.
+    pub fn head(&self) -> Position {
+        self.state().head()
+    }
+
+    /// All that was appended.
+    pub fn entries(&self) -> Vec<Entry> {
+        self.state().entries.clone()
+    }
+
+    /// How often somebody asked for a sync.
+    pub fn syncs_asked(&self) -> u64 {
+        self.state().syncs_asked
+    }
+
+    /// The limits of every read so far.
+    pub fn limits_seen(&self) -> Vec<ReadLimits> {
+        self.state().limits_seen.clone()
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap()
+    }
+
+    fn change(&self, change: impl FnOnce(&mut State)) {
+        change(&mut self.state());
+        self.changes.send_replace(());
+    }
+}
+
+impl State {
+    fn head(&self) -> Position {
+        Position(self.entries.len() as u64)
+    }
+
+    fn next(&self) -> Position {
+        self.head().next()
+    }
+
+    fn ends(&self) -> Ends {
+        Ends { first: self.first, next: self.next(), durable: self.durable }
+    }
+
+    fn entry(&self, position: Position) -> Result<&Entry, SourceError> {
+        let unreadable = |reason: &str| SourceError::Unreadable { position, reason: reason.to_owned() };
+        if position < self.first {
+            return Err(unreadable("it is not there"));
+        }
+        if self.damaged == Some(position) {
+            return Err(unreadable("the checksum differs"));
+        }
+        self.entries.get(usize::try_from(position.before().0).unwrap()).ok_or_else(|| unreadable("too far"))
+    }
+
+    fn read(&self, from: Position, limits: ReadLimits) -> Result<Vec<Entry>, SourceError> {
+        let (mut entries, mut bytes, mut position) = (Vec::new(), 0, from);
+        while position <= self.durable && entries.len() < limits.events_max {
+            let entry = self.entry(position)?;
+            bytes += entry.bytes;
+            entries.push(entry.clone());
+            position = position.next();
+            if bytes >= limits.bytes_max {
+                break;
+            }
+        }
+        Ok(entries)
+    }
+}
+
+impl Source for MemoryLog {
+    fn identity(&self) -> LogIdentity {
+        self.identity.clone()
+    }
+
+    fn ends(&self) -> Ends {
+        self.state().ends()
+    }
+
+    fn checksum(&self, position: Position) -> Result<Option<u32>, SourceError> {
+        let state = self.state();
+        if position < state.first || position > state.durable {
+            return Ok(None);
+        }
+        state.entry(position).map(|entry| Some(entry.checksum))
+    }
+
+    async fn read(&self, from: Position, limits: ReadLimits) -> Result<Vec<Entry>, SourceError> {
+        tokio::task::yield_now().await;
+        let mut state = self.state();
+        state.limits_seen.push(limits);
+        if state.is_closed {
+            return Err(SourceError::Closed);
+        }
+        state.read(from, limits)
+    }
+
+    async fn wait_for(&self, position: Position) -> Result<(), SourceError> {
+        let mut changes = self.changes.subscribe();
+        loop {
+            changes.mark_unchanged();
+            let syncs = {
+                let mut state = self.state();
+                if state.durable >= position {
+                    return Ok(());
+                }
+                if state.is_closed {
+                    return Err(SourceError::Closed);
+                }
+                if let Some(position) = state.broken {
+                    return Err(SourceError::Unreadable { position, reason: "the log is broken".to_owned() });
+                }
+                let is_there = state.next() > position;
+                state.syncs_asked += u64::from(is_there);
+                if is_there { state.syncs } else { Syncs::Held }
+            };
+            match syncs {
+                Syncs::OnDemand => {
+                    tokio::time::sleep(SYNC).await;
+                    self.sync();
+                }
+                Syncs::Held => changes.changed().await.map_err(|_| SourceError::Closed)?,
+            }
+        }
+    }
+}

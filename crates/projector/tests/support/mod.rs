@@ -1,0 +1,145 @@
+//! A log, a database with faults and the traces, all in memory, and projectors that run between them.
+#![allow(dead_code, unreachable_pub, reason = "each test file uses its part")]
+
+pub mod database;
+pub mod events;
+pub mod faults;
+pub mod log;
+pub mod rows;
+pub mod traces;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use event::{Event, Position};
+use projector::{Halt, Projector, ReadLimits, Settings, Source, Status, Totals, Until};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout};
+use tokio_util::sync::CancellationToken;
+
+use self::database::MemoryTarget;
+use self::log::MemoryLog;
+use self::rows::{Rows, expected};
+use self::traces::Traces;
+
+/// The projector between the two.
+pub type MemoryProjector = Projector<MemoryLog, MemoryTarget>;
+
+/// Longer than anything here takes on the paused clock; a test that waits so long hangs.
+const PATIENCE: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// Small batches, so that a small log has many.
+pub fn settings() -> Settings {
+    Settings { batch: ReadLimits { events_max: 10, bytes_max: 64 * 1024 }, ..Settings::default() }
+}
+
+/// A log, a database, and what is traced.
+#[derive(Debug)]
+pub struct World {
+    /// The log.
+    pub log: Arc<MemoryLog>,
+    /// The database.
+    pub target: Arc<MemoryTarget>,
+    /// What was traced.
+    pub traces: Traces,
+}
+
+impl World {
+    /// An empty log and an empty database.
+    pub fn new() -> Self {
+        Self { log: MemoryLog::new(), target: MemoryTarget::new(), traces: Traces::capture() }
+    }
+
+    /// A log with these events, durable, and an empty database.
+    pub fn with(events: impl IntoIterator<Item = Event>) -> Self {
+        let world = Self::new();
+        world.log.append(events);
+        world.log.sync();
+        world
+    }
+
+    /// A new projector between the two.
+    pub fn projector(&self) -> MemoryProjector {
+        Projector::new(Arc::clone(&self.log), Arc::clone(&self.target), settings())
+    }
+
+    /// Projects everything that the log has.
+    pub async fn project(&self) -> Result<Totals, Halt> {
+        self.projector().run(Until::Applied(self.log.head()), &CancellationToken::new()).await
+    }
+
+    /// Starts a projector that runs until it is told to stop.
+    pub fn start(&self) -> Running {
+        Running::start(self.projector(), Until::Stopped)
+    }
+
+    /// What the tables hold when everything was applied.
+    pub fn expected(&self) -> Rows {
+        expected(&self.log.identity(), &self.log.entries())
+    }
+
+    /// Checks that everything is applied.
+    #[track_caller]
+    pub fn assert_all_applied(&self) {
+        assert_eq!(self.target.rows(), self.expected());
+        let range = self.target.range(self.log.identity().log_id).unwrap();
+        assert_eq!(range.cursor.next, self.log.head().next());
+    }
+}
+
+/// Checks that counts add up, and gives how many events were sent.
+#[track_caller]
+pub fn assert_adds_up(totals: &Totals) -> u64 {
+    assert_eq!(totals.read, totals.sent + totals.expired + totals.unavailable, "{totals:?}");
+    assert_eq!(totals.sent, totals.inserted + totals.present + totals.quarantined, "{totals:?}");
+    totals.sent
+}
+
+/// A projector that runs.
+#[derive(Debug)]
+pub struct Running {
+    /// Tells it to stop.
+    pub stop: CancellationToken,
+    status: watch::Receiver<Status>,
+    task: JoinHandle<Result<Totals, Halt>>,
+}
+
+impl Running {
+    /// Starts a projector.
+    pub fn start(projector: MemoryProjector, until: Until) -> Self {
+        let (stop, status) = (CancellationToken::new(), projector.status());
+        let told = stop.clone();
+        let task = tokio::spawn(async move { projector.run(until, &told).await });
+        Self { stop, status, task }
+    }
+
+    /// What it tells now.
+    pub fn status(&self) -> Status {
+        self.status.borrow().clone()
+    }
+
+    /// Waits until it tells this.
+    pub async fn until(&mut self, is_told: impl FnMut(&Status) -> bool) -> Status {
+        let told = timeout(PATIENCE, self.status.wait_for(is_told)).await;
+        told.expect("the status never came").unwrap().clone()
+    }
+
+    /// Waits until everything before `next` is applied.
+    pub async fn until_next(&mut self, next: Position) -> Status {
+        self.until(|status| status.next == Some(next)).await
+    }
+
+    /// Waits until it ends by itself.
+    pub async fn ended(self) -> Result<Totals, Halt> {
+        timeout(PATIENCE, self.task).await.expect("it never ended").unwrap()
+    }
+
+    /// Tells it to stop, and gives how long it took on the paused clock.
+    pub async fn stopped(self) -> (Duration, Totals) {
+        let told = Instant::now();
+        self.stop.cancel();
+        let totals = self.ended().await.expect("it was told to stop");
+        (told.elapsed(), totals)
+    }
+}

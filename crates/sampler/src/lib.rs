@@ -1,0 +1,35 @@
+//! The samplers of tailwater: each reads one source on a schedule and makes events of what it sees.
+//!
+//! Three layers, each testable without the one below it:
+//!
+//! - [`proc`]: pure parsers of the kernel's text, from bytes to plain data.
+//! - [`host`] and [`tmux`]: a probe trait that reads, its real implementation, and the sampler that counts.
+//! - [`pace`]: the loop that runs a [`Sampler`] on a thread of its own and offers its events to an
+//!   [`event::Sink`]; [`Runner`] is one turn of that loop, for those who bring their own time.
+//!
+//! A sampler never blocks on the log, never repeats a series' time, and tells a failure apart from a zero:
+//! what could not be measured is `None` and an error in its [`SamplerStatus`]; what is stopped reads 0.
+
+mod clock;
+mod counters;
+mod error;
+pub mod host;
+pub mod pace;
+pub mod proc;
+mod refusals;
+mod runner;
+mod schedule;
+mod stamps;
+mod status;
+mod subject;
+pub mod tmux;
+
+pub use clock::{Clock, ManualClock, SystemClock};
+pub use counters::DeviceCounters;
+pub use error::{ErrorKind, ProbeError, SampleError};
+pub use pace::{PaceError, PaceSettings, PacedSampler, StopOutcome};
+pub use runner::Runner;
+pub use schedule::Schedule;
+pub use stamps::{ClockStep, Stamps};
+pub use status::{SamplerState, SamplerStatus, StatusHandle};
+pub use subject::{Activity, Pass, Sampler};

@@ -1,0 +1,169 @@
+//! Applies a batch: rows and progress in one transaction.
+//!
+//! ```text
+//! BEGIN; UPDATE tailwater_ranges …          the compare-and-set, first of all: an overtaken lane ends here
+//! for each table that the batch has rows for:
+//!     SAVEPOINT; COPY into the table        straight: the usual way
+//!     on a unique violation ROLLBACK TO     (token usage begins here)
+//!     COPY into a temporary table; INSERT … ON CONFLICT by the table's rule
+//! COMMIT
+//! ```
+//!
+//! What each failure means: before COMMIT was sent nothing has changed, whatever happened. An ERROR from COMMIT
+//! says the same. A session that ended between COMMIT and its answer says nothing: `Unsettled`, and the next
+//! claim reads the progress row.
+
+mod write;
+
+use std::time::Duration;
+
+use event::wire::Decoded;
+use event::{Event, Kind, Position};
+use projector::{ApplyError, ApplyOutcome, Batch, Entry, ErrorKind, LogIdentity, TargetError};
+use tokio_postgres::Statement;
+use tokio_postgres::types::ToSql;
+
+use crate::claim::bigint;
+use crate::connect::{Session, within};
+use crate::error;
+use crate::rows::Provenance;
+use crate::tables::TABLES;
+use write::{Rows, TableWriter};
+
+/// How long the statements of a batch may take together. Generous: a batch is tens of milliseconds of work, but
+/// a disk can stall and a lock may be waited for, 10 s each time.
+const APPLY_LIMIT: Duration = Duration::from_secs(300);
+const COMMIT_LIMIT: Duration = Duration::from_secs(60);
+
+const ADVANCE: &str = "UPDATE tailwater_ranges SET next = $1, digest = $2, digest_at = $3, applied_at = now()
+    WHERE log_no = $4 AND lo = $5 AND next = $6 AND digest IS NOT DISTINCT FROM $7
+      AND digest_at IS NOT DISTINCT FROM $8 AND writer = $9";
+
+/// What a lane keeps from batch to batch: prepared statements, and which way each table goes.
+pub(crate) struct Applier {
+    advance: Option<Statement>,
+    writers: [TableWriter; TABLES.len()],
+}
+
+impl Default for Applier {
+    fn default() -> Self {
+        Self { advance: None, writers: TABLES.map(TableWriter::new) }
+    }
+}
+
+impl Applier {
+    /// Applies a batch. After an error the transaction may still be open.
+    pub(crate) async fn apply(
+        &mut self,
+        session: &Session,
+        log: &LogIdentity,
+        log_no: i32,
+        batch: &Batch<'_>,
+    ) -> Result<ApplyOutcome, ApplyError> {
+        check_known(batch.entries).map_err(ApplyError::Target)?;
+        let provenance = Provenance { log_no, host: log.host.as_str() };
+        let writing = async {
+            self.advance(session, log_no, batch).await?;
+            self.write(session, provenance, batch.entries).await.map_err(Failure::Target)
+        };
+        let inserted = match within(APPLY_LIMIT, "applying a batch", writing).await {
+            Ok(inserted) => inserted,
+            Err(Failure::Overtaken) => return Err(ApplyError::Overtaken { lo: batch.lo }),
+            Err(Failure::Target(error)) => return Err(ApplyError::Target(error)),
+        };
+        let sent = u64::try_from(batch.entries.len()).unwrap_or(u64::MAX);
+        let outcome = ApplyOutcome { inserted, present: sent.saturating_sub(inserted) };
+        commit(session, outcome).await
+    }
+
+    /// Begins the transaction and moves the range, in one round trip.
+    async fn advance(&mut self, session: &Session, log_no: i32, batch: &Batch<'_>) -> Result<(), Failure> {
+        let tried = "moving the range";
+        let statement = match &self.advance {
+            Some(statement) => statement,
+            None => {
+                let prepared = session.client().prepare(ADVANCE).await;
+                self.advance.insert(prepared.map_err(|error| session.error(tried, error))?)
+            }
+        };
+        let [next, from_next, lo] = [batch.to.next, batch.from.next, batch.lo].map(bigint);
+        let [to, from] = [batch.to.digest, batch.from.digest];
+        let [checksum, from_checksum] = [to, from].map(|digest| digest.map(|it| i64::from(it.checksum)));
+        let [at, from_at] = [to, from].map(|digest| digest.map(|it| bigint(it.at)));
+        let parameters: [&(dyn ToSql + Sync); 9] =
+            [&next, &checksum, &at, &log_no, &lo, &from_next, &from_checksum, &from_at, &batch.writer.0];
+        let (begun, moved) = tokio::join!(
+            biased;
+            session.client().batch_execute("BEGIN ISOLATION LEVEL READ COMMITTED"),
+            session.client().execute(statement, &parameters),
+        );
+        begun.map_err(|error| session.error("beginning a transaction", error))?;
+        let moved = moved.map_err(|error| session.error(tried, error))?;
+        if moved == 1 { Ok(()) } else { Err(Failure::Overtaken) }
+    }
+
+    /// Writes the rows, table by table; returns how many are new.
+    async fn write(
+        &mut self,
+        session: &Session,
+        provenance: Provenance<'_>,
+        entries: &[Entry],
+    ) -> Result<u64, TargetError> {
+        let mut inserted = 0;
+        for writer in &mut self.writers {
+            let rows = Rows::new(entries, writer.kind(), provenance);
+            if !rows.is_empty() {
+                inserted += writer.write(session, &rows).await?;
+            }
+        }
+        Ok(inserted)
+    }
+}
+
+/// Why a batch was not written.
+enum Failure {
+    Overtaken,
+    Target(TargetError),
+}
+
+impl From<TargetError> for Failure {
+    fn from(error: TargetError) -> Self {
+        Self::Target(error)
+    }
+}
+
+async fn commit(session: &Session, outcome: ApplyOutcome) -> Result<ApplyOutcome, ApplyError> {
+    let tried = "committing a batch";
+    match tokio::time::timeout(COMMIT_LIMIT, session.client().batch_execute("COMMIT")).await {
+        Ok(Ok(())) => Ok(outcome),
+        Ok(Err(error)) if error::is_settled(&error) => Err(ApplyError::Target(session.error(tried, error))),
+        Ok(Err(error)) => Err(ApplyError::Unsettled { outcome, source: session.error(tried, error) }),
+        Err(_) => Err(ApplyError::Unsettled { outcome, source: error::timed_out(tried, COMMIT_LIMIT) }),
+    }
+}
+
+/// An event of a kind that has no table here must not get lost without a word.
+fn check_known(entries: &[Entry]) -> Result<(), TargetError> {
+    match entries.iter().find(|entry| event_of(entry).is_none()) {
+        None => Ok(()),
+        Some(entry) => {
+            let message = "its kind is not known to this version of tailwater";
+            Err(TargetError::new(ErrorKind::Fatal, message).at(Some(entry.position)))
+        }
+    }
+}
+
+fn event_of(entry: &Entry) -> Option<&Event> {
+    match &entry.event {
+        Decoded::Event(event) => Some(event),
+        Decoded::Unknown { .. } => None,
+    }
+}
+
+/// The entries of one kind.
+fn of_kind(entries: &[Entry], kind: Kind) -> impl Iterator<Item = (Position, &Event)> {
+    entries
+        .iter()
+        .filter_map(|entry| event_of(entry).map(|event| (entry.position, event)))
+        .filter(move |(_, event)| event.kind() == kind)
+}

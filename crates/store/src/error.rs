@@ -1,0 +1,174 @@
+//! Errors of the database, judged: what the projector does about each, by SQLSTATE.
+
+use std::io;
+
+use event::Position;
+use projector::{ErrorKind, TargetError};
+use tokio_postgres::error::{DbError, Severity};
+
+/// What an SQLSTATE means to us. Rows that are longer come first; a row of two letters is a whole class.
+/// The classes are those of PostgreSQL's manual, appendix A.
+const KINDS: &[(&str, ErrorKind)] = &[
+    // Event content that this database cannot hold.
+    ("22P03", ErrorKind::Fatal), // a column's type was changed: it refuses every row, not one
+    ("22P04", ErrorKind::Fatal), // COPY data of the wrong shape: a column too many or too few
+    ("22", ErrorKind::Data),     // data exception: too long, out of range, not translatable
+    ("23", ErrorKind::Data),     // a constraint that the owner added: ours cannot be broken
+    ("44000", ErrorKind::Data),  // WITH CHECK OPTION of a view in a table's place
+    ("P0", ErrorKind::Data),     // RAISE in a trigger that the owner added
+    ("54000", ErrorKind::Data),  // an index row too large for a page: long texts in a key
+    // It may heal without us.
+    ("08", ErrorKind::Retry),    // connection exception
+    ("57", ErrorKind::Retry),    // shutdown, crash, starting up, cancelled, database dropped
+    ("53400", ErrorKind::Fatal), // a configured limit was exceeded: it is exceeded next time as well
+    ("53", ErrorKind::Retry),    // out of disk, memory or connections
+    ("40", ErrorKind::Retry),    // serialization failure, deadlock
+    ("55P03", ErrorKind::Retry), // lock_timeout
+    ("55006", ErrorKind::Retry), // the object is in use: somebody creates or drops the database
+    ("25006", ErrorKind::Retry), // read-only: a standby, or a server whose disk is full
+    ("25P03", ErrorKind::Retry), // idle_in_transaction_session_timeout
+    ("25P04", ErrorKind::Retry), // transaction_timeout
+    ("26000", ErrorKind::Retry), // prepared statement gone: a pooler gave us another backend
+    ("3D000", ErrorKind::Retry), // the database does not exist: it may be created later
+    ("58", ErrorKind::Retry),    // the server's own I/O
+                                 // The rest needs a person. 42P01 among it: a table that is gone takes its rows with it, and no retry
+                                 // brings it back; 28: wrong password; 42501: no permission; 0A000: not supported; XX: a server bug.
+];
+
+/// The code for a missing database.
+pub(crate) const DATABASE_MISSING: &str = "3D000";
+
+/// What to do about an SQLSTATE.
+pub(crate) fn kind_of(code: &str) -> ErrorKind {
+    KINDS.iter().find(|(prefix, _)| code.starts_with(prefix)).map_or(ErrorKind::Fatal, |(_, kind)| *kind)
+}
+
+/// An error of tokio-postgres: `tried` tells what failed, as in "copying into agent_metrics".
+pub(crate) fn from_postgres(tried: &str, error: tokio_postgres::Error) -> TargetError {
+    if let Some(server) = error.as_db_error() {
+        return told_by_server(tried, server).caused_by(error);
+    }
+    let kind = kind_of_client_error(&error);
+    let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}")).unwrap_or_default();
+    TargetError::new(kind, one_line(&format!("{tried}: {error}{cause}"))).caused_by(error)
+}
+
+/// NOTE: tokio-postgres keeps the kinds of its errors to itself; they are told apart by what they hold.
+fn kind_of_client_error(error: &tokio_postgres::Error) -> ErrorKind {
+    let is_io = std::error::Error::source(error).is_some_and(|cause| cause.is::<io::Error>());
+    let is_lost =
+        matches!(error.to_string().as_str(), "unexpected message from server" | "timeout waiting for server");
+    if is_io || is_lost || error.is_closed() { ErrorKind::Retry } else { ErrorKind::Fatal }
+}
+
+fn told_by_server(tried: &str, error: &DbError) -> TargetError {
+    let code = error.code().code();
+    let detail = error.detail().map(|detail| format!(" ({detail})")).unwrap_or_default();
+    let message = format!("{tried}: SQLSTATE {code}: {}{detail}", error.message());
+    TargetError::new(kind_of(code), one_line(&message))
+}
+
+/// An error of sqlx, as [`from_postgres`].
+pub(crate) fn from_sqlx(tried: &str, error: sqlx::Error) -> TargetError {
+    let (kind, told) = match &error {
+        sqlx::Error::Database(server) => {
+            let code = server.code().unwrap_or_default();
+            (kind_of(&code), format!("SQLSTATE {code}: {}", server.message()))
+        }
+        sqlx::Error::Io(cause) => (ErrorKind::Retry, cause.to_string()),
+        sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed => {
+            (ErrorKind::Retry, error.to_string())
+        }
+        // The stream broke in mid-message.
+        sqlx::Error::Protocol(_) => (ErrorKind::Retry, error.to_string()),
+        _ => (ErrorKind::Fatal, error.to_string()),
+    };
+    TargetError::new(kind, one_line(&format!("{tried}: {told}"))).caused_by(error)
+}
+
+/// A wait that took longer than anything healthy does.
+pub(crate) fn timed_out(tried: &str, limit: std::time::Duration) -> TargetError {
+    TargetError::new(ErrorKind::Retry, format!("{tried}: no answer within {} s", limit.as_secs()))
+}
+
+/// Whether the server said that the transaction is gone: an ERROR, not the end of the session, after which
+/// nobody knows.
+pub(crate) fn is_settled(error: &tokio_postgres::Error) -> bool {
+    error.as_db_error().is_some_and(|server| server.parsed_severity() == Some(Severity::Error))
+}
+
+/// The row of a COPY that was refused, from 1, out of a context such as `COPY agent_metrics, line 3, column
+/// time`. The words may be in any language; table names of ours hold no digit.
+pub(crate) fn copy_row(error: &tokio_postgres::Error) -> Option<usize> {
+    copy_row_in(error.as_db_error()?.where_()?)
+}
+
+fn copy_row_in(context: &str) -> Option<usize> {
+    let line = context.lines().find(|line| line.starts_with("COPY "))?;
+    let (_, rest) = line.split_once(',')?;
+    let digits = rest.trim_start_matches(|letter: char| !letter.is_ascii_digit() && letter != ',');
+    let end = digits.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(digits.len());
+    digits.get(..end)?.parse().ok()
+}
+
+/// Names the event, if it is the event's fault.
+pub(crate) fn at(error: TargetError, position: Option<Position>) -> TargetError {
+    if error.kind() == ErrorKind::Data { error.at(position) } else { error }
+}
+
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_code_has_its_kind() {
+        let check = |kind: ErrorKind, codes: &[&str]| {
+            for code in codes {
+                assert_eq!(kind_of(code), kind, "{code}");
+            }
+        };
+        check(
+            ErrorKind::Retry,
+            &[
+                "08000", "08001", "08003", "08006", "08P01", "57014", "57P01", "57P02", "57P03", "57P04",
+                "57P05", "53000", "53100", "53200", "53300", "40001", "40003", "40P01", "55P03", "55006",
+                "25006", "25P03", "25P04", "3D000", "58000", "58030", "58P01", "26000",
+            ],
+        );
+        check(
+            ErrorKind::Data,
+            &[
+                "22001", "22003", "22021", "22P05", "23502", "23503", "23505", "23514", "23P01", "54000",
+                "P0001",
+            ],
+        );
+        check(
+            ErrorKind::Fatal,
+            &[
+                "42P01", "42703", "42501", "28000", "28P01", "3F000", "0A000", "22P03", "22P04", "53400",
+                "54001", "55000", "25P02", "XX000", "XX002", "F0000", "99999", "",
+            ],
+        );
+    }
+
+    #[test]
+    fn the_row_is_read_out_of_any_context() {
+        let check = |context: &str, row: Option<usize>| assert_eq!(copy_row_in(context), row, "{context}");
+        check("COPY agent_metrics, line 3", Some(3));
+        check("COPY agent_metrics, line 12, column time", Some(12));
+        check("COPY agent_metrics, Zeile 12, Spalte time", Some(12));
+        check("PL/pgSQL function f() line 4 at RAISE\nCOPY gaps, line 7", Some(7));
+        check("SQL statement \"x\", line 9", None);
+        check("COPY agent_metrics", None);
+        check("", None);
+    }
+
+    #[test]
+    fn messages_are_one_line() {
+        assert_eq!(one_line("a\n  b\tc"), "a b c");
+    }
+}

@@ -1,0 +1,101 @@
+//! A lane: one session that works a range, and whether it can be used for the next transaction.
+
+use std::time::Duration;
+
+use projector::{
+    ApplyError, ApplyOutcome, Batch, ClaimCheck, ClaimError, ErrorKind, Lane, LogIdentity, RangeState,
+    TargetError, WriterId,
+};
+
+use crate::apply::Applier;
+use crate::claim::{self, Claim};
+use crate::connect::{Session, within};
+use event::Position;
+
+/// How long a claim may take: it waits for one row's lock, for 10 s at the most.
+const CLAIM_LIMIT: Duration = Duration::from_secs(60);
+/// How long a ROLLBACK may take.
+const ROLLBACK_LIMIT: Duration = Duration::from_secs(10);
+
+/// One session that works a range.
+pub struct TimescaleLane {
+    session: Session,
+    log: LogIdentity,
+    /// The log's number in this database, from the last claim.
+    log_no: Option<i32>,
+    applier: Applier,
+    condition: Condition,
+}
+
+/// Whether a transaction may begin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Condition {
+    /// Yes.
+    Idle,
+    /// No: one was begun, and its end was not seen, because it failed or because its future was dropped.
+    InTransaction,
+}
+
+impl TimescaleLane {
+    pub(crate) fn new(session: Session, log: LogIdentity) -> Self {
+        Self { session, log, log_no: None, applier: Applier::default(), condition: Condition::Idle }
+    }
+
+    /// Notes that a transaction begins.
+    fn enter(&mut self) -> Result<(), TargetError> {
+        match self.condition {
+            Condition::Idle => {
+                self.condition = Condition::InTransaction;
+                Ok(())
+            }
+            Condition::InTransaction => Err(TargetError::new(
+                ErrorKind::Retry,
+                "the session was left in the middle of a transaction: connect again",
+            )),
+        }
+    }
+
+    /// Ends a transaction that failed. When that fails too, the session is of no more use.
+    async fn roll_back(&mut self) {
+        let tried = "rolling back";
+        if within(ROLLBACK_LIMIT, tried, self.session.roll_back(tried, "ROLLBACK")).await.is_ok() {
+            self.condition = Condition::Idle;
+        }
+    }
+}
+
+impl Lane for TimescaleLane {
+    async fn claim(
+        &mut self,
+        writer: WriterId,
+        first: Position,
+        check: ClaimCheck<'_>,
+    ) -> Result<RangeState, ClaimError> {
+        self.enter().map_err(ClaimError::Target)?;
+        let claiming = claim::claim(&self.session, &self.log, writer, first, check);
+        match within(CLAIM_LIMIT, "claiming the live range", claiming).await {
+            Ok(Claim { log_no, range }) => {
+                self.log_no = Some(log_no);
+                self.condition = Condition::Idle;
+                Ok(range)
+            }
+            Err(refusal) => {
+                self.roll_back().await;
+                Err(refusal.into())
+            }
+        }
+    }
+
+    async fn apply(&mut self, batch: &Batch<'_>) -> Result<ApplyOutcome, ApplyError> {
+        // Without a claim the range is somebody else's, or nobody's.
+        let Some(log_no) = self.log_no else { return Err(ApplyError::Overtaken { lo: batch.lo }) };
+        self.enter().map_err(ApplyError::Target)?;
+        let applied = self.applier.apply(&self.session, &self.log, log_no, batch).await;
+        match &applied {
+            Ok(_) => self.condition = Condition::Idle,
+            Err(ApplyError::Unsettled { .. }) => {}
+            Err(ApplyError::Overtaken { .. } | ApplyError::Target(_)) => self.roll_back().await,
+        }
+        applied
+    }
+}

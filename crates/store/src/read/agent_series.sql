@@ -1,0 +1,55 @@
+-- Agents in buckets; what each value means stands in the documentation of the crate `query`.
+-- $1 interval, $2 from, $3 to, $4 agents, $5 hosts, $6 roles, $7 tools, $8 runtimes, $9 states; a list that is null
+-- chooses everything. The primary key (agent_name, host, time) gives the window its order without a sort.
+WITH sample AS (
+    SELECT agent_name, host, time, {bucket} AS bucket,
+           role, tool, runtime, state, cpu_percent, mem_used_bytes, mem_limit_bytes, mem_percent,
+           net_rx_bytes, net_tx_bytes, disk_read_bytes, disk_write_bytes,
+           net_rx_bytes - lag(net_rx_bytes) OVER series AS net_rx_step,
+           net_tx_bytes - lag(net_tx_bytes) OVER series AS net_tx_step,
+           disk_read_bytes - lag(disk_read_bytes) OVER series AS disk_read_step,
+           disk_write_bytes - lag(disk_write_bytes) OVER series AS disk_write_step,
+           date_part('epoch', time - lag(time) OVER series) AS seconds,
+           lead(time) OVER series AS time_after
+    FROM agent_metrics
+    WHERE time >= $2 AND time < $3
+      AND ($4::text[] IS NULL OR agent_name = ANY ($4))
+      AND ($5::text[] IS NULL OR host = ANY ($5))
+    WINDOW series AS (PARTITION BY agent_name, host ORDER BY time)
+), marked AS (
+    SELECT *, time_after IS NULL OR time_after >= bucket + $1 AS is_last FROM sample
+), bucket AS (
+    SELECT bucket, agent_name, host,
+           -- One row of a bucket is the last, so its maximum is that row's value.
+           max(role) FILTER (WHERE is_last) AS role,
+           max(tool) FILTER (WHERE is_last) AS tool,
+           max(runtime) FILTER (WHERE is_last) AS runtime,
+           max(state) FILTER (WHERE is_last) AS state,
+           sum(cpu_percent) / count(cpu_percent) AS cpu_percent,
+           sum(mem_used_bytes::float8) / count(mem_used_bytes) AS mem_used_bytes,
+           max(mem_limit_bytes) FILTER (WHERE is_last) AS mem_limit_bytes,
+           sum(mem_percent) / count(mem_percent) AS mem_percent,
+           max(net_rx_bytes) FILTER (WHERE is_last) AS net_rx_bytes,
+           max(net_tx_bytes) FILTER (WHERE is_last) AS net_tx_bytes,
+           max(disk_read_bytes) FILTER (WHERE is_last) AS disk_read_bytes,
+           max(disk_write_bytes) FILTER (WHERE is_last) AS disk_write_bytes,
+           -- A step down is a restart: the counter began at zero.
+           sum((CASE WHEN net_rx_step < 0 THEN net_rx_bytes ELSE net_rx_step END)::float8)
+               / sum(seconds) FILTER (WHERE net_rx_step IS NOT NULL) AS net_rx_per_second,
+           sum((CASE WHEN net_tx_step < 0 THEN net_tx_bytes ELSE net_tx_step END)::float8)
+               / sum(seconds) FILTER (WHERE net_tx_step IS NOT NULL) AS net_tx_per_second,
+           sum((CASE WHEN disk_read_step < 0 THEN disk_read_bytes ELSE disk_read_step END)::float8)
+               / sum(seconds) FILTER (WHERE disk_read_step IS NOT NULL) AS disk_read_per_second,
+           sum((CASE WHEN disk_write_step < 0 THEN disk_write_bytes ELSE disk_write_step END)::float8)
+               / sum(seconds) FILTER (WHERE disk_write_step IS NOT NULL) AS disk_write_per_second
+    FROM marked
+    GROUP BY bucket, agent_name, host
+)
+SELECT bucket, agent_name, role, tool, runtime, state, host, cpu_percent, mem_used_bytes, mem_limit_bytes, mem_percent,
+       net_rx_bytes, net_tx_bytes, disk_read_bytes, disk_write_bytes,
+       net_rx_per_second, net_tx_per_second, disk_read_per_second, disk_write_per_second
+FROM bucket
+WHERE ($6::text[] IS NULL OR role = ANY ($6))
+  AND ($7::text[] IS NULL OR tool = ANY ($7))
+  AND ($8::text[] IS NULL OR runtime = ANY ($8))
+  AND ($9::text[] IS NULL OR state = ANY ($9))

@@ -1,0 +1,254 @@
+//! Reads from TimescaleDB, or from plain PostgreSQL: the [`Reader`] of the projection.
+//!
+//! Every request is one statement in a read-only transaction. Its settings are local to the transaction, so that a
+//! pooler can share the session, and its plan is made for the values at hand: chunks outside the range are never
+//! opened, and a filter that chooses everything costs nothing.
+//!
+//! What the keys make fast: (name, host, time) with chunks of a day hands each series over in the order of time, so
+//! counters need no sort, one agent's range is one stretch of index per chunk, and the newest sample of a series is
+//! the end of such a stretch.
+
+mod failure;
+mod pg_time;
+mod rows;
+mod statements;
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use query::{
+    AgentLatest, AgentRow, AgentSeries, AgentSummary, Buckets, Names, ReadError, Reader, SystemRow,
+    SystemSeries, TimeRange,
+};
+use sqlx::postgres::types::PgInterval;
+use sqlx::postgres::{PgArguments, PgPool, PgPoolOptions, PgRow};
+use sqlx::query::Query;
+use sqlx::{AssertSqlSafe, Connection, PgConnection, Postgres, SqlSafeStr};
+
+use crate::DatabaseUrl;
+use pg_time::PgTime;
+use statements::{AGENT_LATEST, AGENT_SUMMARY, Dialect, Statements};
+
+/// How a reader uses its database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReadOptions {
+    /// The most connections at once.
+    pub connections_max: u32,
+    /// How long to wait for a connection.
+    pub acquire_timeout: Duration,
+    /// How long one statement may take; whole milliseconds.
+    pub statement_timeout: Duration,
+}
+
+impl Default for ReadOptions {
+    fn default() -> Self {
+        Self {
+            // A dashboard asks for a few series at once, and the projector needs the server more than we do.
+            connections_max: 4,
+            acquire_timeout: Duration::from_secs(3),
+            statement_timeout: Duration::from_secs(30),
+        }
+    }
+}
+
+/// Beyond the statement's own limit: how long a silent link may take to bring the server's word.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// Answers from one database. It connects when it is first asked.
+#[derive(Clone, Debug)]
+pub struct TimescaleReader {
+    pool: PgPool,
+    url: DatabaseUrl,
+    options: ReadOptions,
+    /// How each transaction begins.
+    begin: Arc<str>,
+    /// Once the server was asked for its dialect.
+    statements: Arc<Mutex<Option<Arc<Statements>>>>,
+}
+
+impl TimescaleReader {
+    /// A reader of this database; call it within a tokio runtime. Nothing is connected yet.
+    #[must_use]
+    pub fn new(url: &DatabaseUrl, options: ReadOptions) -> Self {
+        let pool = PgPoolOptions::new()
+            .max_connections(options.connections_max)
+            .acquire_timeout(options.acquire_timeout)
+            .connect_lazy_with(url.connect_options().application_name("tailwater/read"));
+        Self {
+            pool,
+            url: url.clone(),
+            options,
+            begin: begin(options.statement_timeout).into(),
+            statements: Arc::default(),
+        }
+    }
+
+    /// Waits for the statements under way and closes the connections.
+    pub async fn close(&self) {
+        self.pool.close().await;
+    }
+
+    /// Runs one statement in a transaction and gives its rows.
+    async fn rows(&self, request: Request<'_>) -> Result<Vec<PgRow>, ReadError> {
+        let mut connection =
+            self.pool.acquire().await.map_err(|error| failure::read_error(&self.url, error))?;
+        let limit = self.options.statement_timeout + GRACE;
+        let outcome = tokio::time::timeout(limit, self.run(&mut connection, request)).await;
+        let error = match outcome {
+            Ok(Ok(rows)) => return Ok(rows),
+            Ok(Err(error)) => self.judge(error),
+            Err(_) => failure::silent(&self.url, limit),
+        };
+        // Its transaction may be open, its link may be dead: a new one costs less than finding out.
+        connection.close_on_drop();
+        Err(error)
+    }
+
+    async fn run(
+        &self,
+        connection: &mut PgConnection,
+        request: Request<'_>,
+    ) -> Result<Vec<PgRow>, sqlx::Error> {
+        let mut transaction = connection.begin_with(AssertSqlSafe(Arc::clone(&self.begin))).await?;
+        let statements = self.statements(&mut transaction).await?;
+        let rows = request.query(&statements).persistent(false).fetch_all(&mut *transaction).await?;
+        transaction.commit().await?;
+        Ok(rows)
+    }
+
+    /// The statements in the server's dialect, which is asked for once.
+    async fn statements(&self, connection: &mut PgConnection) -> Result<Arc<Statements>, sqlx::Error> {
+        if let Some(known) = self.known_statements().as_ref() {
+            return Ok(Arc::clone(known));
+        }
+        let question = sqlx::query_scalar(Dialect::QUESTION).persistent(false);
+        let has_time_bucket = question.fetch_one(connection).await?;
+        let dialect = if has_time_bucket { Dialect::Timescale } else { Dialect::Plain };
+        let statements = Arc::new(Statements::of(dialect));
+        *self.known_statements() = Some(Arc::clone(&statements));
+        Ok(statements)
+    }
+
+    fn known_statements(&self) -> std::sync::MutexGuard<'_, Option<Arc<Statements>>> {
+        self.statements.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn judge(&self, error: sqlx::Error) -> ReadError {
+        if failure::is_undefined_function(&error) {
+            *self.known_statements() = None;
+        }
+        failure::read_error(&self.url, error)
+    }
+
+    fn decoded<T>(
+        &self,
+        rows: &[PgRow],
+        decode: fn(&PgRow) -> Result<T, sqlx::Error>,
+    ) -> Result<Vec<T>, ReadError> {
+        let rows: Result<Vec<_>, _> = rows.iter().map(decode).collect();
+        rows.map_err(|error| failure::read_error(&self.url, error))
+    }
+}
+
+/// The first statement of each transaction. The settings end with it.
+///
+/// NOTE: compiling a plan takes longer here than it saves. A bucketed day of a hundred agents takes 13 MB of hash
+/// table, and past work_mem it goes to disk.
+fn begin(statement_timeout: Duration) -> String {
+    let millis = statement_timeout.as_millis();
+    format!(
+        "BEGIN READ ONLY; SET LOCAL jit = off; SET LOCAL work_mem = '32MB'; SET LOCAL statement_timeout = {millis}"
+    )
+}
+
+/// What is asked of the database.
+#[derive(Clone, Copy)]
+enum Request<'q> {
+    SystemSeries(&'q SystemSeries),
+    AgentSeries(&'q AgentSeries),
+    AgentLatest(&'q AgentLatest),
+    AgentSummary(&'q str, TimeRange),
+}
+
+type Statement<'q> = Query<'q, Postgres, PgArguments>;
+
+impl<'q> Request<'q> {
+    /// The statement with its values; the files beside list them.
+    fn query(self, statements: &Statements) -> Statement<'q> {
+        match self {
+            Self::SystemSeries(request) => {
+                let statement = cut(statements.system_series(), request.buckets);
+                let filter = &request.filter;
+                [&filter.system_name, &filter.host].into_iter().fold(statement, bind_names)
+            }
+            Self::AgentSeries(request) => {
+                let statement = cut(statements.agent_series(), request.buckets);
+                agent_names(&request.filter).into_iter().fold(statement, bind_names)
+            }
+            Self::AgentLatest(request) => {
+                let statement = bind_range(sqlx::query(AGENT_LATEST), request.range);
+                agent_names(&request.filter).into_iter().fold(statement, bind_names)
+            }
+            Self::AgentSummary(agent_name, range) => {
+                bind_range(sqlx::query(AGENT_SUMMARY).bind(agent_name), range)
+            }
+        }
+    }
+}
+
+fn cut<'q>(text: impl SqlSafeStr, buckets: Buckets) -> Statement<'q> {
+    let interval = PgInterval { months: 0, days: 0, microseconds: buckets.interval().micros() };
+    bind_range(sqlx::query(text).bind(interval), buckets.range())
+}
+
+fn bind_range(statement: Statement<'_>, range: TimeRange) -> Statement<'_> {
+    statement.bind(PgTime(range.from())).bind(PgTime(range.to()))
+}
+
+fn agent_names(filter: &query::AgentFilter) -> [&Names; 6] {
+    [&filter.agent_name, &filter.host, &filter.role, &filter.tool, &filter.runtime, &filter.state]
+}
+
+fn bind_names<'q>(statement: Statement<'q>, names: &'q Names) -> Statement<'q> {
+    statement.bind(names.chosen().map(|names| names.iter().map(event::Text::as_str).collect::<Vec<_>>()))
+}
+
+impl Reader for TimescaleReader {
+    async fn system_series(&self, request: &SystemSeries) -> Result<Vec<SystemRow>, ReadError> {
+        let rows = self.rows(Request::SystemSeries(request)).await?;
+        let mut rows = self.decoded(&rows, rows::system_bucket)?;
+        // NOTE: by bytes, which is not how every database sorts text.
+        rows.sort_unstable_by(|a, b| {
+            (a.time, &a.system_name, &a.host).cmp(&(b.time, &b.system_name, &b.host))
+        });
+        Ok(rows)
+    }
+
+    async fn agent_series(&self, request: &AgentSeries) -> Result<Vec<AgentRow>, ReadError> {
+        let rows = self.rows(Request::AgentSeries(request)).await?;
+        self.decoded(&rows, rows::agent_bucket).map(ordered)
+    }
+
+    async fn agent_latest(&self, request: &AgentLatest) -> Result<Vec<AgentRow>, ReadError> {
+        let rows = self.rows(Request::AgentLatest(request)).await?;
+        self.decoded(&rows, rows::agent_sample).map(ordered)
+    }
+
+    async fn agent_summary(
+        &self,
+        agent_name: &str,
+        range: TimeRange,
+    ) -> Result<Option<AgentSummary>, ReadError> {
+        let rows = self.rows(Request::AgentSummary(agent_name, range)).await?;
+        let summary = rows.first().map(|row| rows::agent_summary(agent_name, row)).transpose();
+        summary.map_err(|error| failure::read_error(&self.url, error))
+    }
+}
+
+fn ordered(mut rows: Vec<AgentRow>) -> Vec<AgentRow> {
+    rows.sort_unstable_by(|a, b| (a.time, &a.agent_name, &a.host).cmp(&(b.time, &b.agent_name, &b.host)));
+    rows
+}
+
+#[cfg(test)]
+mod tests;

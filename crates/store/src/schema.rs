@@ -1,0 +1,120 @@
+//! The schema: made by the migrations, kept in shape by `ensure`, and judged before either touches anything.
+
+mod edition;
+mod ensure;
+mod state;
+
+use std::fmt;
+
+use projector::{ErrorKind, TargetError};
+use sqlx::migrate::{MigrateError, Migrator};
+use sqlx::{Connection, PgConnection};
+use tokio::time::timeout;
+
+use crate::connect::Session;
+use crate::error;
+use crate::url::DatabaseUrl;
+
+pub use edition::{Edition, Licence};
+pub(crate) use state::{State, state};
+
+/// Where the database notes which migrations it has. Not sqlx's own name for it, which another program that
+/// shares the database may use.
+const MIGRATIONS_TABLE: &str = "tailwater_migrations";
+
+/// Whether the extension may be made in a database that does not have it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Extension {
+    /// Yes, where the server offers it and the user may.
+    #[default]
+    Create,
+    /// No: it is used where it is, plain tables otherwise.
+    Leave,
+}
+
+/// One migration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Migration {
+    /// Its number.
+    pub version: i64,
+    /// What it does.
+    pub description: String,
+}
+
+impl fmt::Display for Migration {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:04} {}", self.version, self.description)
+    }
+}
+
+/// What [`migrate`] did; both lists are empty when there was nothing to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MigrateOutcome {
+    /// Migrations that were applied by this call, or beside it by another process.
+    pub applied: Vec<Migration>,
+    /// What the server is.
+    pub edition: Edition,
+    /// Tables that this call turned into hypertables.
+    pub hypertables_made: Vec<&'static str>,
+}
+
+/// The embedded migrations.
+pub(crate) fn migrator() -> Migrator {
+    let mut migrator = sqlx::migrate!("../../migrations");
+    migrator.dangerous_set_table_name(MIGRATIONS_TABLE);
+    migrator
+}
+
+/// Brings the schema of the database at `url` up to date. Several processes may do it at once.
+///
+/// # Errors
+/// Retry when the server is away or the database does not exist. Fatal when a table of our name is not ours,
+/// when the schema is newer than this binary, or when a permission is missing; nothing has changed then.
+pub async fn migrate(url: &DatabaseUrl, extension: Extension) -> Result<MigrateOutcome, TargetError> {
+    let session = Session::open(url, "tailwater/migrate").await?;
+    let pending = match state(&session, &migrator()).await? {
+        State::Current => Vec::new(),
+        State::Behind(pending) => pending,
+        State::Refused(error) => return Err(error),
+    };
+    if !pending.is_empty() {
+        run(url).await?;
+    }
+    let (edition, hypertables_made) = ensure::ensure(&session, extension).await?;
+    Ok(MigrateOutcome { applied: pending, edition, hypertables_made })
+}
+
+/// What the server is.
+///
+/// # Errors
+/// When it cannot be asked.
+pub async fn edition(url: &DatabaseUrl) -> Result<Edition, TargetError> {
+    let session = Session::open(url, "tailwater/edition").await?;
+    edition::read(&session).await
+}
+
+/// Runs the migrations, each in a transaction, under sqlx's advisory lock.
+async fn run(url: &DatabaseUrl) -> Result<(), TargetError> {
+    let tried = format!("migrating {url}");
+    let options = url.connect_options();
+    let connecting = timeout(url.connect_timeout(), PgConnection::connect_with(&options));
+    let mut connection = connecting
+        .await
+        .map_err(|_| error::timed_out(&tried, url.connect_timeout()))?
+        .map_err(|error| error::from_sqlx(&tried, error))?;
+    // So that a lock that somebody holds for long is told, and tried again.
+    let lock_timeout = sqlx::query("SET lock_timeout = '10s'").execute(&mut connection).await;
+    lock_timeout.map_err(|error| error::from_sqlx(&tried, error))?;
+    migrator().run_direct(None, &mut connection, false).await.map_err(|error| judge(&tried, error))?;
+    connection.close().await.map_err(|error| error::from_sqlx(&tried, error))
+}
+
+fn judge(tried: &str, error: MigrateError) -> TargetError {
+    match error {
+        MigrateError::Execute(error) => error::from_sqlx(tried, error),
+        MigrateError::ExecuteMigration(error, version) => {
+            error::from_sqlx(&format!("{tried}, migration {version}"), error)
+        }
+        error => TargetError::new(ErrorKind::Fatal, format!("{tried}: {error}")).caused_by(error),
+    }
+}

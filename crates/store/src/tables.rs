@@ -1,0 +1,244 @@
+//! The tables of the projection: for every kind its columns, its key, the rule for two events with one key,
+//! and the SQL that follows from them. The order of the columns is the order of COPY.
+
+use event::Kind;
+
+/// Where events of one kind go.
+#[derive(Debug)]
+pub(crate) struct Table {
+    pub(crate) kind: Kind,
+    pub(crate) name: &'static str,
+    pub(crate) columns: &'static [&'static str],
+    key: &'static [&'static str],
+    rule: Rule,
+}
+
+/// Which of two events with one key wins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rule {
+    /// The smaller position of the same log; across logs the one that is there.
+    Smaller,
+    /// With a message id the larger of (final, output, sum of the others), then as `Smaller`; without one `Smaller`.
+    Snapshot,
+}
+
+/// One table for each kind, in the order of [`Kind::ALL`].
+pub(crate) const TABLES: [&Table; 6] =
+    [&AGENT_METRICS, &SYSTEM_METRICS, &CHANNEL_METRICS, &TOKEN_METRICS, &AGENT_STATES, &GAPS];
+
+const AGENT_METRICS: Table = Table {
+    kind: Kind::AgentSample,
+    name: "agent_metrics",
+    columns: &[
+        "time",
+        "agent_name",
+        "role",
+        "tool",
+        "runtime",
+        "state",
+        "cpu_percent",
+        "mem_used_bytes",
+        "mem_limit_bytes",
+        "mem_percent",
+        "net_rx_bytes",
+        "net_tx_bytes",
+        "disk_read_bytes",
+        "disk_write_bytes",
+        "host",
+        "log_no",
+        "position",
+    ],
+    key: &["agent_name", "host", "time"],
+    rule: Rule::Smaller,
+};
+
+const SYSTEM_METRICS: Table = Table {
+    kind: Kind::SystemSample,
+    name: "system_metrics",
+    columns: &[
+        "time",
+        "system_name",
+        "cpu_percent",
+        "mem_used_bytes",
+        "mem_limit_bytes",
+        "mem_percent",
+        "net_rx_bytes",
+        "net_tx_bytes",
+        "disk_read_bytes",
+        "disk_write_bytes",
+        "host",
+        "log_no",
+        "position",
+    ],
+    key: &["system_name", "host", "time"],
+    rule: Rule::Smaller,
+};
+
+const CHANNEL_METRICS: Table = Table {
+    kind: Kind::ChannelSample,
+    name: "channel_metrics",
+    columns: &[
+        "time",
+        "channel_name",
+        "message_count",
+        "member_count",
+        "reaction_count",
+        "host",
+        "log_no",
+        "position",
+    ],
+    key: &["channel_name", "host", "time"],
+    rule: Rule::Smaller,
+};
+
+const TOKEN_METRICS: Table = Table {
+    kind: Kind::TokenUsage,
+    name: "token_metrics",
+    columns: &[
+        "time",
+        "agent_name",
+        "model",
+        "input_tokens",
+        "output_tokens",
+        "cache_read",
+        "cache_create",
+        "cost_usd",
+        "tool",
+        "session_id",
+        "message_id",
+        "cache_create_1h",
+        "reasoning_tokens",
+        "final",
+        "host",
+        "log_no",
+        "position",
+    ],
+    key: &["agent_name", "host", "model", "time", "message_id"],
+    rule: Rule::Snapshot,
+};
+
+const AGENT_STATES: Table = Table {
+    kind: Kind::AgentState,
+    name: "agent_states",
+    columns: &[
+        "time",
+        "agent_name",
+        "role",
+        "tool",
+        "runtime",
+        "state",
+        "started_at",
+        "host",
+        "log_no",
+        "position",
+    ],
+    key: &["agent_name", "host", "time"],
+    rule: Rule::Smaller,
+};
+
+const GAPS: Table = Table {
+    kind: Kind::Gap,
+    name: "gaps",
+    columns: &["time", "from_time", "to_time", "events", "what", "reason", "host", "log_no", "position"],
+    key: &["host", "time", "what"],
+    rule: Rule::Smaller,
+};
+
+impl Table {
+    /// Whether two events with one key are rare, so that plain COPY is worth trying.
+    pub(crate) const fn keys_are_unique(&self) -> bool {
+        matches!(self.rule, Rule::Smaller)
+    }
+
+    /// Straight into the table.
+    pub(crate) fn copy_sql(&self) -> String {
+        format!("COPY {} ({}) FROM STDIN (FORMAT binary)", self.name, self.columns.join(", "))
+    }
+    /// Makes the temporary table. It has the table's constraints but its keys, so that COPY names the row that
+    /// breaks one, and its defaults, for columns that the owner added.
+    pub(crate) fn stage_sql(&self) -> String {
+        format!(
+            "CREATE TEMP TABLE {} (LIKE {} INCLUDING CONSTRAINTS INCLUDING DEFAULTS INCLUDING GENERATED) \
+             ON COMMIT DROP",
+            self.stage_name(),
+            self.name,
+        )
+    }
+
+    /// Into the temporary table.
+    pub(crate) fn stage_copy_sql(&self) -> String {
+        format!("COPY pg_temp.{} ({}) FROM STDIN (FORMAT binary)", self.stage_name(), self.columns.join(", "))
+    }
+
+    /// From the temporary table into the table, by the rule. One row comes back: how many rows are new.
+    pub(crate) fn merge_sql(&self) -> String {
+        let columns = self.columns.join(", ");
+        let key = self.key.join(", ");
+        let rest = self.columns.iter().filter(|column| !self.key.contains(column));
+        let set: Vec<String> = rest.map(|column| format!("{column} = EXCLUDED.{column}")).collect();
+        format!(
+            "WITH written AS (
+                INSERT INTO {name} AS kept ({columns})
+                SELECT DISTINCT ON ({key}) {columns} FROM pg_temp.{stage} ORDER BY {key}, {order}
+                ON CONFLICT ({key}) DO UPDATE SET {set} WHERE {wins}
+                RETURNING (xmax = 0) AS is_new)
+             SELECT count(*) FILTER (WHERE is_new) FROM written",
+            name = self.name,
+            stage = self.stage_name(),
+            order = self.rule.order(),
+            set = set.join(", "),
+            wins = self.rule.wins(),
+        )
+    }
+
+    fn stage_name(&self) -> String {
+        format!("tailwater_{}", self.name)
+    }
+}
+
+/// What counts of a snapshot, largest last. Numeric, because three counts of 2^63 - 1 are more than a bigint.
+macro_rules! size {
+    ($row:literal) => {
+        concat!(
+            "(",
+            $row,
+            "final, ",
+            $row,
+            "output_tokens, ",
+            $row,
+            "input_tokens::numeric + ",
+            $row,
+            "cache_read + ",
+            $row,
+            "cache_create)"
+        )
+    };
+}
+
+impl Rule {
+    /// Sorts the events of one key, the winner first.
+    const fn order(self) -> &'static str {
+        match self {
+            Self::Smaller => "position",
+            Self::Snapshot => concat!("CASE WHEN message_id <> '' THEN ", size!(""), " END DESC, position"),
+        }
+    }
+
+    /// Whether the row that comes (EXCLUDED) beats the row that is there (kept).
+    const fn wins(self) -> &'static str {
+        match self {
+            Self::Smaller => "EXCLUDED.log_no = kept.log_no AND EXCLUDED.position < kept.position",
+            Self::Snapshot => concat!(
+                "CASE WHEN EXCLUDED.message_id <> '' AND ",
+                size!("EXCLUDED."),
+                " <> ",
+                size!("kept."),
+                " THEN ",
+                size!("EXCLUDED."),
+                " > ",
+                size!("kept."),
+                " ELSE EXCLUDED.log_no = kept.log_no AND EXCLUDED.position < kept.position END"
+            ),
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! The target: makes the schema ready, opens lanes.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use projector::{ErrorKind, LogIdentity, Target, TargetError};
+
+use crate::connect::{Session, application_name};
+use crate::lane::TimescaleLane;
+use crate::schema::{self, Extension, State};
+use crate::url::DatabaseUrl;
+
+/// Whether connecting may change the schema.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Migrate {
+    /// Yes: it is brought up to date first.
+    #[default]
+    Auto,
+    /// No: a schema that is not up to date is an error.
+    Never,
+}
+
+/// What an operator decides about a target.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StoreOptions {
+    /// Whether connecting may change the schema.
+    pub migrate: Migrate,
+    /// Whether the extension may be made where it is not.
+    pub extension: Extension,
+}
+
+/// A database that events are projected into.
+#[derive(Debug)]
+pub struct TimescaleTarget {
+    url: DatabaseUrl,
+    options: StoreOptions,
+    /// Whether the schema was made ready once. The cheap look at every connect tells when it no longer is.
+    is_prepared: AtomicBool,
+}
+
+impl TimescaleTarget {
+    /// A target at `url`; nothing is connected yet.
+    #[must_use]
+    pub const fn new(url: DatabaseUrl, options: StoreOptions) -> Self {
+        Self { url, options, is_prepared: AtomicBool::new(false) }
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub const fn url(&self) -> &DatabaseUrl {
+        &self.url
+    }
+
+    /// Migrates and ensures, if that is allowed.
+    async fn prepare(&self) -> Result<(), TargetError> {
+        if self.options.migrate == Migrate::Auto {
+            let outcome = schema::migrate(&self.url, self.options.extension).await?;
+            let applied: Vec<String> = outcome.applied.iter().map(ToString::to_string).collect();
+            if !applied.is_empty() || !outcome.hypertables_made.is_empty() {
+                let hypertables = outcome.hypertables_made.len();
+                tracing::info!(database = %self.url, edition = %outcome.edition, ?applied, hypertables, "the schema was brought up to date");
+            }
+        }
+        self.is_prepared.store(true, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// A session for the lane and whether its database has the schema: it may be another database by now.
+    async fn open(&self, log: &LogIdentity) -> Result<(Session, State), TargetError> {
+        let session = Session::open(&self.url, &application_name(&log.log_id, "live")).await?;
+        let state = schema::state(&session, &schema::migrator()).await?;
+        Ok((session, state))
+    }
+}
+
+impl Target for TimescaleTarget {
+    type Lane = TimescaleLane;
+
+    async fn connect(&self, log: &LogIdentity) -> Result<TimescaleLane, TargetError> {
+        if !self.is_prepared.load(Ordering::Relaxed) {
+            self.prepare().await?;
+        }
+        let (mut session, mut state) = self.open(log).await?;
+        if matches!(state, State::Behind(_)) {
+            self.prepare().await?;
+            (session, state) = self.open(log).await?;
+        }
+        match state {
+            State::Current => Ok(TimescaleLane::new(session, log.clone())),
+            State::Behind(pending) => Err(behind(pending.len())),
+            State::Refused(error) => Err(error),
+        }
+    }
+}
+
+fn behind(pending: usize) -> TargetError {
+    let message = format!(
+        "the database's schema lacks {pending} migrations and database.migrate is off; run `tailwater migrate`"
+    );
+    TargetError::new(ErrorKind::Fatal, message)
+}

@@ -1,0 +1,172 @@
+//! Databases that live as long as a test, for the tests and benches of every crate.
+//!
+//! The server is the one of `TAILWATER_TEST_DATABASE_URL`, whose user may create databases. Each test makes one
+//! of its own and drops it: every database with the extension holds one of the server's background workers, so
+//! one that is left behind takes a place from the others. Where the variable is not set a test says
+//! `SKIPPED: …`, appends a line to the file of `TAILWATER_TEST_SKIPS`, and returns.
+
+#![expect(clippy::expect_used, reason = "a test that has no database fails by panic")]
+
+use std::env;
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::thread;
+use std::time::Duration;
+
+use tokio_postgres::{Client, NoTls};
+use uuid::Uuid;
+
+use crate::url::DatabaseUrl;
+
+/// Where the server is.
+pub const SERVER_VARIABLE: &str = "TAILWATER_TEST_DATABASE_URL";
+/// A file that gets a line for each skipped test.
+pub const SKIPS_VARIABLE: &str = "TAILWATER_TEST_SKIPS";
+
+/// How often a drop is tried: a background worker can come back between the server's kill and its look.
+const DROP_TRIES: usize = 20;
+const DROP_PAUSE: Duration = Duration::from_millis(100);
+
+/// A database of one test. It is dropped with the value, also after a panic.
+#[derive(Debug)]
+pub struct TestDatabase {
+    server: DatabaseUrl,
+    url: DatabaseUrl,
+    state: State,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    There,
+    Dropped,
+}
+
+impl TestDatabase {
+    /// An empty database, without the extension; `None`, after saying so, when there is no server.
+    ///
+    /// # Panics
+    /// When there is a server and it does not give a database.
+    pub async fn create() -> Option<Self> {
+        let database = Self::planned()?;
+        let name = database.url.database();
+        // template0: nobody can be connected to it, which would be in the way.
+        let sql = format!("CREATE DATABASE \"{name}\" TEMPLATE template0");
+        connect(&database.server).await.batch_execute(&sql).await.expect("create a database for the test");
+        Some(database)
+    }
+
+    /// A name for a database that does not exist (yet).
+    ///
+    /// # Panics
+    /// When the server's URL is malformed.
+    pub fn planned() -> Option<Self> {
+        let Ok(server) = env::var(SERVER_VARIABLE) else {
+            skip("no database server; scripts/timescaledb up makes one");
+            return None;
+        };
+        let server: DatabaseUrl = server.parse().expect(SERVER_VARIABLE);
+        let url = server.with_database(&format!("tailwater_test_{}", Uuid::new_v4().simple()));
+        Some(Self { server, url, state: State::There })
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub const fn url(&self) -> &DatabaseUrl {
+        &self.url
+    }
+
+    /// The server's own database, to act on this one from outside.
+    #[must_use]
+    pub const fn server(&self) -> &DatabaseUrl {
+        &self.server
+    }
+
+    /// A plain session with it.
+    ///
+    /// # Panics
+    /// When there is none to be had.
+    pub async fn client(&self) -> Client {
+        connect(&self.url).await
+    }
+
+    /// Drops the database, whoever is connected.
+    pub async fn drop(mut self) {
+        drop_database(&self.server, self.url.database()).await;
+        self.state = State::Dropped;
+    }
+}
+
+impl Drop for TestDatabase {
+    fn drop(&mut self) {
+        if self.state == State::Dropped {
+            return;
+        }
+        let (server, name) = (self.server.clone(), self.url.database().to_owned());
+        // Its own thread, because a runtime cannot be entered twice, and this may be inside one that is ending.
+        let dropping = thread::spawn(move || {
+            if let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() {
+                runtime.block_on(drop_database(&server, &name));
+            }
+        });
+        let _ = dropping.join();
+    }
+}
+
+/// Best effort: a test must not fail for what it leaves behind.
+async fn drop_database(server: &DatabaseUrl, name: &str) {
+    let sql = format!("DROP DATABASE IF EXISTS \"{name}\" WITH (FORCE)");
+    for _ in 0..DROP_TRIES {
+        let Ok((client, connection)) = server.config().connect(NoTls).await else { return };
+        let driver = tokio::spawn(connection);
+        let dropped = client.batch_execute(&sql).await;
+        driver.abort();
+        if dropped.is_ok() {
+            return;
+        }
+        tokio::time::sleep(DROP_PAUSE).await;
+    }
+}
+
+/// A plain session with any database.
+///
+/// # Panics
+/// When there is none to be had.
+pub async fn connect(url: &DatabaseUrl) -> Client {
+    let connecting = url.config().connect(NoTls).await;
+    let (client, connection) = connecting.unwrap_or_else(|error| panic!("connecting to {url}: {error:?}"));
+    tokio::spawn(connection);
+    client
+}
+
+/// One number for the content of a table, whatever the order of its rows; with the number of rows in front.
+///
+/// # Panics
+/// When the table cannot be read.
+pub async fn table_checksum(client: &Client, table: &str) -> (i64, String) {
+    table_checksum_of(client, table, "t::text").await
+}
+
+/// The same over one expression of the row `t`, where not every column counts.
+///
+/// # Panics
+/// When the table cannot be read.
+pub async fn table_checksum_of(client: &Client, table: &str, expression: &str) -> (i64, String) {
+    let sql = format!(
+        "SELECT count(*), coalesce(md5(string_agg(line, E'\\n' ORDER BY line COLLATE \"C\")), '')
+         FROM (SELECT {expression} AS line FROM {table} AS t) AS lines"
+    );
+    let row = client.query_one(&sql, &[]).await.unwrap_or_else(|error| panic!("reading {table}: {error:?}"));
+    (row.get(0), row.get(1))
+}
+
+/// Says that a test cannot run here, so that no skip stays hidden.
+#[expect(clippy::print_stdout, reason = "scripts/test looks for this line in the test's output")]
+pub fn skip(reason: &str) {
+    let test = thread::current().name().unwrap_or("a test").to_owned();
+    println!("SKIPPED: {test}: {reason}");
+    if let Ok(path) = env::var(SKIPS_VARIABLE)
+        && let Ok(mut file) = OpenOptions::new().create(true).append(true).open(path)
+    {
+        let _ = writeln!(file, "{test}: {reason}");
+    }
+}

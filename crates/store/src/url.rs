@@ -1,0 +1,195 @@
+//! The database URL: parsed once, understood alike by both clients, printed without its password.
+//!
+//! Accepted are `postgres://` and `postgresql://` URLs and `key=value` DSNs, as libpq knows them. What only one
+//! of the clients could honour (several hosts, a flag among `options` that is no setting) is refused here, so
+//! that one URL never means two things. TLS is not there yet: `sslmode` may be `disable`, `allow` or `prefer`.
+
+mod parse;
+mod render;
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use sqlx::postgres::{PgConnectOptions, PgSslMode};
+use thiserror::Error;
+use tokio_postgres::Config;
+use tokio_postgres::config::{Host, SslMode};
+
+/// How long a connection may take to be made, unless the URL says it.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Where a database is and who asks.
+#[derive(Clone, PartialEq, Eq)]
+pub struct DatabaseUrl {
+    server: Server,
+    port: u16,
+    user: String,
+    password: Option<String>,
+    database: String,
+    settings: Vec<(String, String)>,
+    /// As parsed, for what the fields above do not hold: timeouts, keepalives, the application's name.
+    parsed: Config,
+}
+
+/// Where a server listens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Server {
+    /// A name or an address.
+    Tcp(String),
+    /// The directory of its socket.
+    Socket(String),
+}
+
+impl Server {
+    fn as_str(&self) -> &str {
+        match self {
+            Self::Tcp(host) => host,
+            Self::Socket(directory) => directory,
+        }
+    }
+}
+
+/// A database URL that cannot be used. No variant ever holds a piece of the password.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum DatabaseUrlError {
+    /// Neither a URL nor a DSN.
+    #[error("database URL: {problem}; it looks like postgres://user:password@host:5432/database")]
+    Malformed {
+        /// What is wrong, without the text itself.
+        problem: String,
+    },
+    /// An `sslmode` that needs TLS.
+    #[error(
+        "database URL: sslmode={mode} needs TLS, which tailwater does not have yet; use sslmode=prefer over a \
+         network you trust, a unix socket, or a tunnel"
+    )]
+    TlsMissing {
+        /// The mode.
+        mode: &'static str,
+    },
+}
+
+impl DatabaseUrl {
+    /// The name of the database.
+    #[must_use]
+    pub fn database(&self) -> &str {
+        &self.database
+    }
+
+    /// The same server and user, another database.
+    #[must_use]
+    pub fn with_database(&self, database: &str) -> Self {
+        let mut other = self.clone();
+        database.clone_into(&mut other.database);
+        other
+    }
+
+    /// Whether both mean the same database, seen by the same user. How the host is spelled counts: a name and
+    /// its address are not known to be the same.
+    #[must_use]
+    pub fn same_database(&self, other: &Self) -> bool {
+        let name = |url: &Self| (url.server.clone(), url.port, url.user.clone(), url.database.clone());
+        name(self) == name(other)
+    }
+
+    /// How long a connection may take to be made.
+    #[must_use]
+    pub fn connect_timeout(&self) -> Duration {
+        self.parsed.get_connect_timeout().copied().unwrap_or(CONNECT_TIMEOUT)
+    }
+
+    /// The whole URL with its password, for a process that must be told. IMPORTANT: never print it.
+    #[must_use]
+    pub fn secret(&self) -> String {
+        render::url(self, self.password.as_deref())
+    }
+
+    /// Whether the link is TCP, where keepalives mean something.
+    pub(crate) const fn is_tcp(&self) -> bool {
+        matches!(self.server, Server::Tcp(_))
+    }
+
+    /// For tokio-postgres. NOTE: made anew, because a parsed one that got a port from two places is refused.
+    pub(crate) fn config(&self) -> Config {
+        let mut config = Config::new();
+        config.host(self.server.as_str()).port(self.port).user(&self.user).dbname(&self.database);
+        config.connect_timeout(self.connect_timeout()).ssl_mode(SslMode::Disable);
+        config.keepalives(self.parsed.get_keepalives()).keepalives_idle(self.parsed.get_keepalives_idle());
+        if let Some(password) = &self.password {
+            config.password(password);
+        }
+        if let Some(options) = self.parsed.get_options() {
+            config.options(options);
+        }
+        if let Some(interval) = self.parsed.get_keepalives_interval() {
+            config.keepalives_interval(interval);
+        }
+        if let Some(retries) = self.parsed.get_keepalives_retries() {
+            config.keepalives_retries(retries);
+        }
+        if let Some(timeout) = self.parsed.get_tcp_user_timeout() {
+            config.tcp_user_timeout(*timeout);
+        }
+        config
+    }
+
+    /// For sqlx. NOTE: every field is set, since sqlx takes those that are not from PG* variables, which
+    /// tokio-postgres does not read.
+    pub(crate) fn connect_options(&self) -> PgConnectOptions {
+        let options = PgConnectOptions::new_without_pgpass()
+            .host(self.server.as_str())
+            .port(self.port)
+            .username(&self.user)
+            .password(self.password.as_deref().unwrap_or_default())
+            .database(&self.database)
+            .application_name(self.parsed.get_application_name().unwrap_or("tailwater"))
+            .ssl_mode(PgSslMode::Disable);
+        let settings = self.settings.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        if self.settings.is_empty() { options } else { options.options(settings) }
+    }
+}
+
+impl FromStr for DatabaseUrl {
+    type Err = DatabaseUrlError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let parsed = parse::config(text.trim())?;
+        let user = parsed.get_user().filter(|user| !user.is_empty());
+        let user = user.map_or_else(parse::default_user, str::to_owned);
+        let database = parsed.get_dbname().filter(|name| !name.is_empty()).unwrap_or(&user).to_owned();
+        Ok(Self {
+            server: parse::server(&parsed)?,
+            port: parse::port(&parsed),
+            user,
+            password: parse::password(&parsed)?,
+            database,
+            settings: parse::settings(parsed.get_options().unwrap_or_default())?,
+            parsed,
+        })
+    }
+}
+
+impl fmt::Display for DatabaseUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&render::url(self, self.password.as_ref().map(|_| render::REDACTED)))
+    }
+}
+
+impl fmt::Debug for DatabaseUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "DatabaseUrl({self})")
+    }
+}
+
+impl From<&Host> for Server {
+    fn from(host: &Host) -> Self {
+        match host {
+            Host::Tcp(name) => Self::Tcp(name.clone()),
+            Host::Unix(directory) => Self::Socket(directory.to_string_lossy().into_owned()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

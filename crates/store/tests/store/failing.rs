@@ -1,0 +1,272 @@
+//! What goes wrong, and what it is called.
+
+use std::future::Future;
+use std::time::Duration;
+
+use event::{Event, Position};
+use projector::{ApplyError, ErrorKind, Lane, Target, TargetError, WriterId};
+use store::testing::TestDatabase;
+use store::{StoreOptions, TimescaleTarget};
+
+use crate::support::{Range, World, sample, samples, usage};
+
+fn target_error<T: std::fmt::Debug>(result: Result<T, ApplyError>) -> TargetError {
+    match result {
+        Err(ApplyError::Target(error)) => error,
+        other => panic!("not an error of the target: {other:?}"),
+    }
+}
+
+async fn range_with_ten(world: &World) -> Range {
+    let mut range = world.range().await;
+    range.apply(&samples("a", 10)).await;
+    range
+}
+
+/// Applies events of which the last is refused as data, and sees that nothing of it is there.
+async fn is_refused(world: &World, events: &[Event], position: u64, sqlstate: &str) {
+    let mut range = range_with_ten(world).await;
+    let before = world.checksums().await;
+    let error = target_error(range.try_apply(events).await);
+    assert_eq!(error.kind(), ErrorKind::Data, "{error}");
+    let told = error.to_string();
+    assert!(told.starts_with(&format!("the event at position {position}: ")), "{told}");
+    assert!(told.contains(sqlstate) && !told.contains('\n'), "{told}");
+    assert_eq!(world.checksums().await, before);
+    // The lane is good for another batch, so that the bad one can be found and left out.
+    range.apply(&samples("b", 1)).await;
+}
+
+#[tokio::test]
+async fn a_check_of_the_owners_names_the_event() {
+    let Some(world) = World::new().await else { return };
+    world.lane().await;
+    world.execute("ALTER TABLE agent_metrics ADD CHECK (mem_used_bytes < 1000)").await;
+    let mut events = samples("c", 7);
+    events.insert(3, Event::TokenUsage(usage("x", 1, true)));
+    events.push(sample("c", 99, 1000));
+    is_refused(&world, &events, 19, "23514").await;
+}
+
+#[tokio::test]
+async fn a_check_names_the_event_on_the_way_round_as_well() {
+    let Some(world) = World::new().await else { return };
+    world.lane().await;
+    world.execute("ALTER TABLE token_metrics ADD CHECK (output_tokens < 1000)").await;
+    let outputs = [1, 2, 1000, 3];
+    let events: Vec<Event> = (0..)
+        .zip(outputs)
+        .map(|(call, output)| Event::TokenUsage(usage(&format!("msg_{call}"), output, true)))
+        .collect();
+    is_refused(&world, &events, 13, "23514").await;
+}
+
+#[tokio::test]
+async fn a_narrower_type_names_the_event() {
+    let Some(world) = World::new().await else { return };
+    world.lane().await;
+    world.execute("ALTER TABLE agent_metrics ALTER agent_name TYPE varchar(5)").await;
+    is_refused(&world, &[sample("short", 0, 0), sample("longer", 0, 0)], 12, "22001").await;
+}
+
+#[tokio::test]
+async fn a_trigger_that_raises_is_about_the_event() {
+    let Some(world) = World::new().await else { return };
+    world.lane().await;
+    world
+        .execute(
+            "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS
+                 $$ BEGIN IF NEW.mem_used_bytes = 777 THEN RAISE 'no such number'; END IF; RETURN NEW; END $$;
+             CREATE TRIGGER refuse BEFORE INSERT ON agent_metrics FOR EACH ROW EXECUTE FUNCTION refuse()",
+        )
+        .await;
+    is_refused(&world, &[sample("c", 0, 1), sample("c", 1, 777)], 12, "P0001").await;
+}
+
+#[tokio::test]
+async fn a_column_that_the_owner_added_is_no_obstacle() {
+    let Some(world) = World::new().await else { return };
+    let mut range = world.range().await;
+    for table in ["agent_metrics", "token_metrics"] {
+        world.execute(&format!("ALTER TABLE {table} ADD noted timestamptz NOT NULL DEFAULT now()")).await;
+    }
+    range.apply(&[sample("a", 0, 0), Event::TokenUsage(usage("x", 1, false))]).await;
+    range.apply(&[sample("a", 0, 0), Event::TokenUsage(usage("x", 2, false))]).await;
+}
+
+#[tokio::test]
+async fn a_dropped_table_is_fatal() {
+    let Some(world) = World::new().await else { return };
+    let mut range = range_with_ten(&world).await;
+    world.execute("DROP TABLE agent_metrics").await;
+    let error = target_error(range.try_apply(&samples("b", 1)).await);
+    assert_eq!(error.kind(), ErrorKind::Fatal, "{error}");
+    assert!(error.to_string().contains("42P01"), "{error}");
+    assert_eq!(world.text("SELECT next::text FROM tailwater_ranges").await, "11");
+}
+
+#[tokio::test]
+async fn a_changed_column_type_is_fatal() {
+    let Some(world) = World::new().await else { return };
+    let mut range = range_with_ten(&world).await;
+    world.execute("ALTER TABLE agent_metrics ALTER mem_used_bytes TYPE integer").await;
+    let error = target_error(range.try_apply(&samples("b", 1)).await);
+    assert_eq!(error.kind(), ErrorKind::Fatal, "{error}");
+    assert!(error.to_string().contains("22P03"), "{error}");
+}
+
+/// Kills every session of the tailwater kind.
+async fn terminate(world: &World) {
+    let sql = "SELECT pg_terminate_backend(pid, 5000)::text FROM pg_stat_activity
+        WHERE application_name LIKE 'tailwater/%' AND datname = current_database()";
+    assert!(!world.texts(sql).await.is_empty());
+}
+
+#[tokio::test]
+async fn a_session_that_was_killed_is_tried_again() {
+    let Some(world) = World::new().await else { return };
+    let mut range = range_with_ten(&world).await;
+    terminate(&world).await;
+    let error = target_error(range.try_apply(&samples("b", 1)).await);
+    assert_eq!(error.kind(), ErrorKind::Retry, "{error}");
+    assert!(error.to_string().contains("57P01"), "{error}");
+
+    let mut again = world.range().await;
+    assert_eq!(again.cursor.next, Position(11));
+    again.apply(&samples("b", 1)).await;
+}
+
+/// Waits until somebody waits for a lock.
+async fn until_blocked(world: &World) {
+    let sql = "SELECT count(*)::text FROM pg_locks WHERE NOT granted";
+    while world.text(sql).await == "0" {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// Holds `agent_metrics` so that `applying` stops in mid-batch, and runs `then` while it does.
+async fn while_blocked<T>(world: &World, applying: impl Future<Output = T>, then: impl AsyncFnOnce()) -> T {
+    let holder = world.database.client().await;
+    holder.batch_execute("BEGIN; LOCK TABLE agent_metrics").await.unwrap();
+    let meanwhile = async {
+        until_blocked(world).await;
+        then().await;
+        holder.batch_execute("COMMIT").await.unwrap();
+    };
+    tokio::join!(applying, meanwhile).0
+}
+
+#[tokio::test]
+async fn a_session_that_is_killed_in_mid_batch_leaves_nothing_half() {
+    let Some(world) = World::new().await else { return };
+    let mut range = range_with_ten(&world).await;
+    let events = [vec![Event::TokenUsage(usage("x", 1, true))], samples("b", 5)].concat();
+    let applied = while_blocked(&world, range.try_apply(&events), async || terminate(&world).await).await;
+    let error = target_error(applied);
+    assert_eq!(error.kind(), ErrorKind::Retry, "{error}");
+    assert_eq!(world.count("agent_metrics").await, 10);
+    assert_eq!(world.count("token_metrics").await, 0);
+    assert_eq!(world.range().await.cursor.next, Position(11));
+}
+
+#[tokio::test]
+async fn a_cancelled_statement_is_tried_again() {
+    let Some(world) = World::new().await else { return };
+    let mut range = range_with_ten(&world).await;
+    let cancel = async || {
+        let sql = "SELECT pg_cancel_backend(pid)::text FROM pg_stat_activity WHERE application_name LIKE 'tailwater/%'
+            AND datname = current_database()";
+        world.texts(sql).await;
+    };
+    let error = target_error(while_blocked(&world, range.try_apply(&samples("b", 5)), cancel).await);
+    assert_eq!(error.kind(), ErrorKind::Retry, "{error}");
+    assert!(error.to_string().contains("57014"), "{error}");
+    assert_eq!(world.count("agent_metrics").await, 10);
+    // The COPY was refused at its start, which puts the session out of step: it is of no more use, and says so.
+    let error = target_error(range.try_apply(&samples("b", 5)).await);
+    assert_eq!(error.kind(), ErrorKind::Retry, "{error}");
+    assert_eq!(world.range().await.apply(&samples("b", 5)).await.inserted, 5);
+}
+
+#[tokio::test]
+async fn a_dropped_future_leaves_no_transaction_to_the_next() {
+    let Some(world) = World::new().await else { return };
+    let mut range = range_with_ten(&world).await;
+    let holder = world.database.client().await;
+    holder.batch_execute("BEGIN; LOCK TABLE agent_metrics").await.unwrap();
+    let events = samples("b", 5);
+    tokio::select! {
+        applied = range.try_apply(&events) => panic!("applied through a lock: {applied:?}"),
+        () = until_blocked(&world) => {}
+    }
+    holder.batch_execute("COMMIT").await.unwrap();
+    let error = target_error(range.try_apply(&events).await);
+    assert_eq!(error.kind(), ErrorKind::Retry, "{error}");
+    drop(range);
+    let mut again = world.range().await;
+    assert_eq!(again.cursor.next, Position(11));
+    assert_eq!(again.apply(&events).await.inserted, 5);
+}
+
+#[tokio::test]
+async fn a_commit_that_the_server_refuses_is_settled() {
+    let Some(world) = World::new().await else { return };
+    let mut range = range_with_ten(&world).await;
+    world
+        .execute(
+            "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'late'; END $$;
+             CREATE CONSTRAINT TRIGGER refuse AFTER UPDATE ON tailwater_ranges DEFERRABLE INITIALLY DEFERRED
+             FOR EACH ROW WHEN (NEW.next > 12) EXECUTE FUNCTION refuse()",
+        )
+        .await;
+    let error = target_error(range.try_apply(&samples("b", 3)).await);
+    assert!(error.to_string().contains("late"), "{error}");
+    assert_eq!(world.count("agent_metrics").await, 10);
+    range.apply(&samples("b", 1)).await;
+}
+
+#[tokio::test]
+async fn a_missing_database_may_come_later() {
+    let Some(database) = TestDatabase::planned() else { return };
+    let target = TimescaleTarget::new(database.url().clone(), StoreOptions::default());
+    let log = crate::support::log("home");
+    let error = target.connect(&log).await.err().expect("no database to connect to");
+    assert_eq!(error.kind(), ErrorKind::Retry, "{error}");
+    assert!(error.to_string().contains("3D000"), "{error}");
+
+    let server = store::testing::connect(database.server()).await;
+    let name = database.url().database();
+    server.batch_execute(&format!("CREATE DATABASE {name} TEMPLATE template0")).await.unwrap();
+    let mut range = Range::claim(target.connect(&log).await.unwrap(), WriterId::random()).await;
+    range.apply(&samples("a", 1)).await;
+
+    // It goes and comes back empty: the schema is made anew, and the range begins anew.
+    server.batch_execute(&format!("DROP DATABASE {name} WITH (FORCE)")).await.unwrap();
+    server.batch_execute(&format!("CREATE DATABASE {name} TEMPLATE template0")).await.unwrap();
+    let error = target_error(range.try_apply(&samples("b", 1)).await);
+    assert_eq!(error.kind(), ErrorKind::Retry, "{error}");
+    let mut again = target.connect(&log).await.unwrap();
+    let state = again.claim(WriterId::random(), Position(1), &|_| Ok(())).await.unwrap();
+    assert_eq!((state.cursor.next, state.writer), (Position(1), None));
+}
+
+#[tokio::test]
+async fn a_server_that_is_not_there_is_tried_again() {
+    // Port 1 is nobody's.
+    let url = "postgres://postgres@127.0.0.1:1/tailwater?connect_timeout=2".parse().unwrap();
+    let target = TimescaleTarget::new(url, StoreOptions::default());
+    let error = target.connect(&crate::support::log("home")).await.err().unwrap();
+    assert_eq!(error.kind(), ErrorKind::Retry, "{error}");
+    assert!(error.to_string().contains("127.0.0.1:1/tailwater"), "{error}");
+}
+
+#[tokio::test]
+async fn a_server_that_says_nothing_is_given_up() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let url = format!("postgres://postgres@127.0.0.1:{port}/tailwater?connect_timeout=1").parse().unwrap();
+    let target = TimescaleTarget::new(url, StoreOptions::default());
+    let error = target.connect(&crate::support::log("home")).await.err().unwrap();
+    assert_eq!(error.kind(), ErrorKind::Retry, "{error}");
+    assert!(error.to_string().contains("no answer within 1 s"), "{error}");
+}

@@ -1,0 +1,179 @@
+//! A database, a target, a log; events by the dozen.
+
+use event::wire::Decoded;
+use event::{AgentSample, Event, HostName, LogId, Position, Resources, State, Time, TokenUsage};
+use projector::{
+    ApplyError, ApplyOutcome, Batch, Cursor, Digest, Entry, Lane, LogIdentity, RangeState, Target, WriterId,
+};
+use store::testing::{TestDatabase, table_checksum};
+use store::{Extension, Migrate, StoreOptions, TimescaleLane, TimescaleTarget};
+use tokio_postgres::Client;
+
+/// 2026-01-02T03:04:05Z.
+pub(crate) const NOON: i64 = 1_767_323_045_000_000;
+
+/// Every table that events go to.
+pub(crate) const TABLES: [&str; 6] =
+    ["agent_metrics", "system_metrics", "channel_metrics", "token_metrics", "agent_states", "gaps"];
+
+/// One database with the schema, and one log.
+pub(crate) struct World {
+    pub(crate) database: TestDatabase,
+    pub(crate) target: TimescaleTarget,
+    pub(crate) log: LogIdentity,
+    pub(crate) client: Client,
+}
+
+impl World {
+    pub(crate) async fn new() -> Option<Self> {
+        Self::with(Extension::Create).await
+    }
+
+    pub(crate) async fn with(extension: Extension) -> Option<Self> {
+        let database = TestDatabase::create().await?;
+        let options = StoreOptions { migrate: Migrate::Auto, extension };
+        let target = TimescaleTarget::new(database.url().clone(), options);
+        let client = database.client().await;
+        Some(Self { database, target, log: log("home"), client })
+    }
+
+    pub(crate) async fn lane(&self) -> TimescaleLane {
+        self.target.connect(&self.log).await.expect("connect")
+    }
+
+    /// A claimed range of this world's log.
+    pub(crate) async fn range(&self) -> Range {
+        self.range_of(&self.log).await
+    }
+
+    pub(crate) async fn range_of(&self, log: &LogIdentity) -> Range {
+        let lane = self.target.connect(log).await.expect("connect");
+        Range::claim(lane, WriterId::random()).await
+    }
+
+    /// One text for each row of a query of one column.
+    pub(crate) async fn texts(&self, sql: &str) -> Vec<String> {
+        let rows = self.client.query(sql, &[]).await.expect(sql);
+        rows.iter().map(|row| row.get(0)).collect()
+    }
+
+    pub(crate) async fn text(&self, sql: &str) -> String {
+        self.texts(sql).await.concat()
+    }
+
+    pub(crate) async fn execute(&self, sql: &str) {
+        self.client.batch_execute(sql).await.expect(sql);
+    }
+
+    /// The content of every table.
+    pub(crate) async fn checksums(&self) -> Vec<(i64, String)> {
+        let mut checksums = Vec::new();
+        for table in TABLES {
+            checksums.push(table_checksum(&self.client, table).await);
+        }
+        checksums
+    }
+
+    pub(crate) async fn count(&self, table: &str) -> i64 {
+        table_checksum(&self.client, table).await.0
+    }
+}
+
+/// A lane with the range that it claimed.
+pub(crate) struct Range {
+    pub(crate) lane: TimescaleLane,
+    pub(crate) writer: WriterId,
+    pub(crate) lo: Position,
+    pub(crate) cursor: Cursor,
+}
+
+impl Range {
+    pub(crate) async fn claim(mut lane: TimescaleLane, writer: WriterId) -> Self {
+        let state = lane.claim(writer, Position::FIRST, &|_| Ok(())).await.expect("claim");
+        Self { lane, writer, lo: state.lo, cursor: state.cursor }
+    }
+
+    pub(crate) async fn claim_again(&mut self) -> RangeState {
+        let state = self.lane.claim(self.writer, Position::FIRST, &|_| Ok(())).await.expect("claim");
+        self.cursor = state.cursor;
+        state
+    }
+
+    /// Applies events at the range's next positions.
+    pub(crate) async fn try_apply(&mut self, events: &[Event]) -> Result<ApplyOutcome, ApplyError> {
+        let entries = entries(self.cursor.next, events);
+        let to = after(&entries, self.cursor);
+        let batch = Batch { writer: self.writer, lo: self.lo, from: self.cursor, to, entries: &entries };
+        let outcome = self.lane.apply(&batch).await?;
+        self.cursor = to;
+        Ok(outcome)
+    }
+
+    pub(crate) async fn apply(&mut self, events: &[Event]) -> ApplyOutcome {
+        self.try_apply(events).await.expect("apply")
+    }
+
+    /// Moves the range to a position without applying what lies between.
+    pub(crate) async fn jump(&mut self, world: &World, next: u64) {
+        let sql = format!(
+            "UPDATE tailwater_ranges SET lo = 1, next = {next}, digest = NULL, digest_at = NULL
+            WHERE log_no = (SELECT log_no FROM tailwater_logs WHERE log_id = '{}')",
+            world.log.log_id
+        );
+        world.execute(&sql).await;
+        self.claim_again().await;
+    }
+}
+
+pub(crate) fn log(host: &str) -> LogIdentity {
+    LogIdentity { log_id: LogId::random(), host: HostName::new(host).unwrap() }
+}
+
+pub(crate) fn entries(first: Position, events: &[Event]) -> Vec<Entry> {
+    let entry = |(index, event): (u64, &Event)| {
+        let position = first.plus(index);
+        let checksum = u32::try_from(position.0 % 4_000_000_000).unwrap();
+        Entry { position, checksum, bytes: 100, event: Decoded::Event(event.clone()) }
+    };
+    (0..).zip(events).map(entry).collect()
+}
+
+/// The cursor behind these entries.
+pub(crate) fn after(entries: &[Entry], from: Cursor) -> Cursor {
+    entries.last().map_or(from, |last| Cursor {
+        next: last.position.next(),
+        digest: Some(Digest { checksum: last.checksum, at: last.position }),
+    })
+}
+
+pub(crate) fn seconds(seconds: i64) -> Time {
+    Time::from_micros(NOON + seconds * 1_000_000)
+}
+
+/// A sample of one agent at one second, told apart by its memory.
+pub(crate) fn sample(agent: &str, second: i64, memory: u64) -> Event {
+    Event::AgentSample(AgentSample {
+        time: seconds(second),
+        agent_name: agent.into(),
+        state: State::Working,
+        resources: Resources { mem_used_bytes: Some(memory), ..Resources::default() },
+        ..AgentSample::default()
+    })
+}
+
+/// Samples of one agent, a second apart.
+pub(crate) fn samples(agent: &str, count: u64) -> Vec<Event> {
+    (0..count).map(|index| sample(agent, i64::try_from(index).unwrap(), index)).collect()
+}
+
+pub(crate) fn usage(message: &str, output: u64, is_final: bool) -> TokenUsage {
+    TokenUsage {
+        time: seconds(0),
+        agent_name: "a".into(),
+        model: "m".into(),
+        message_id: message.into(),
+        output_tokens: output,
+        r#final: is_final,
+        ..TokenUsage::default()
+    }
+}

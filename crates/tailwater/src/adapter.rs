@@ -1,0 +1,57 @@
+//! The log as the projector's source.
+
+use event::{Entry, Position};
+use eventlog::{EventLog, ReadError};
+use projector::{Ends, LogIdentity, ReadLimits, Source, SourceError};
+
+/// The log, read on threads that may block.
+#[derive(Clone)]
+pub struct LogSource(EventLog);
+
+impl LogSource {
+    /// The source of this log.
+    #[must_use]
+    pub fn new(log: EventLog) -> Self {
+        Self(log)
+    }
+}
+
+impl Source for LogSource {
+    fn identity(&self) -> LogIdentity {
+        let info = self.0.info();
+        LogIdentity { log_id: info.log_id, host: info.host.clone() }
+    }
+
+    fn ends(&self) -> Ends {
+        let ends = self.0.ends();
+        Ends { first: ends.first, next: ends.next, durable: ends.durable }
+    }
+
+    fn checksum(&self, position: Position) -> Result<Option<u32>, SourceError> {
+        self.0.checksum(position).map_err(|error| source_error(position, &error))
+    }
+
+    async fn read(&self, from: Position, limits: ReadLimits) -> Result<Vec<Entry>, SourceError> {
+        let log = self.0.clone();
+        let limits = eventlog::ReadLimits { events_max: limits.events_max, bytes_max: limits.bytes_max };
+        let read = tokio::task::spawn_blocking(move || log.read(from, limits));
+        match read.await {
+            Ok(entries) => entries.map_err(|error| source_error(from, &error)),
+            Err(_) => Err(SourceError::Closed),
+        }
+    }
+
+    async fn wait_for(&self, position: Position) -> Result<(), SourceError> {
+        self.0.wait_durable(position).await.map_err(|error| source_error(position, &error))
+    }
+}
+
+fn source_error(asked: Position, error: &ReadError) -> SourceError {
+    let position = match error {
+        ReadError::Closed => return SourceError::Closed,
+        ReadError::Engine { position, .. } | ReadError::Damaged { position, .. } => *position,
+        ReadError::Missing { from, .. } => *from,
+    };
+    debug_assert!(position >= asked, "a read fails at what it was asked for, or later");
+    SourceError::Unreadable { position, reason: error.to_string() }
+}

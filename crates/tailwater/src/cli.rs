@@ -1,0 +1,303 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::config::{Origin, Overrides};
+
+/// A flight recorder for hosts that run AI coding agents.
+///
+/// Samplers append to a durable log on this host's own disk; when a database is set, the log is projected into
+/// TimescaleDB or PostgreSQL, exactly once in effect, through every outage.
+#[derive(Debug, Parser)]
+#[command(name = "tailwater", version, max_term_width = 110, arg_required_else_help = true)]
+#[command(after_help = "Examples:
+  tailwater run                                         record this host; needs no database
+  tailwater run --database-url postgres://me@db/stats   and project into a database
+  tailwater record < events.ndjson                      append events of your own
+  tailwater query agents cpu --agent zen --from -6h     read it back
+
+Settings come from flags, TAILWATER_* variables, tailwater.toml, defaults, in this order: `tailwater config show`.
+Exit codes: 0 good, 1 unhealthy or nothing found, 2 error.")]
+pub(crate) struct Cli {
+    /// Settings for every command.
+    #[command(flatten)]
+    pub global: Global,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Settings for every command.
+#[derive(Debug, Args)]
+pub(crate) struct Global {
+    /// Where the log lives [setting data_dir]
+    #[arg(long, global = true, value_name = "DIR")]
+    pub data_dir: Option<String>,
+    /// The database, postgres://user:password@host:5432/database [setting database.url]
+    #[arg(long, global = true, value_name = "URL")]
+    pub database_url: Option<String>,
+    /// The configuration file instead of the default one
+    #[arg(long, global = true, value_name = "FILE", env = "TAILWATER_CONFIG")]
+    pub config: Option<PathBuf>,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Sample, record and project until stopped
+    Run(RunArgs),
+    /// Append events from standard input, one JSON object a line
+    #[command(after_help = "Example:
+  echo '{\"kind\":\"agent_state\",\"time\":\"2026-01-02T03:04:05Z\",\"agent_name\":\"zen\",\"state\":\"working\"}' \\
+    | tailwater record
+
+Prints {\"accepted\":N,\"first_position\":A,\"last_position\":B} after the acknowledgement that log.sync promises.
+A bad line refuses the whole request, unless --skip-invalid.")]
+    Record(RecordArgs),
+    /// Project the log into the database
+    Project(ProjectArgs),
+    /// Read from the database
+    #[command(subcommand)]
+    Query(Box<QueryCommand>),
+    /// Tell how recording and projecting are doing
+    Status(FormatArgs),
+    /// Look at the log
+    #[command(subcommand)]
+    Log(LogCommand),
+    /// Make or upgrade the database's tables
+    Migrate,
+    /// Make, check or show the configuration
+    #[command(subcommand)]
+    Config(ConfigCommand),
+}
+
+/// Flags of `run`.
+#[derive(Debug, Args)]
+pub(crate) struct RunArgs {
+    /// The address of the HTTP server; checked, but nothing listens in this version [setting server.listen]
+    #[arg(long, value_name = "ADDR")]
+    pub listen: Option<String>,
+}
+
+/// Flags of `record`.
+#[derive(Debug, Args)]
+pub(crate) struct RecordArgs {
+    /// Record the valid lines and count the others
+    #[arg(long)]
+    pub skip_invalid: bool,
+}
+
+/// Flags of `project`.
+#[derive(Debug, Args)]
+pub(crate) struct ProjectArgs {
+    /// Stop when everything that is in the log now is in the database
+    #[arg(long)]
+    pub until_head: bool,
+    /// Print the counts as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// How to print an answer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// For people.
+    #[default]
+    Table,
+    /// For programs.
+    Json,
+    /// For spreadsheets.
+    Csv,
+}
+
+/// The flag of every reading command.
+#[derive(Clone, Copy, Debug, Args)]
+pub(crate) struct FormatArgs {
+    /// How to print the answer
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+}
+
+/// What to read.
+#[derive(Debug, Subcommand)]
+pub(crate) enum QueryCommand {
+    /// Agents over time
+    #[command(subcommand)]
+    Agents(AgentsCommand),
+    /// Systems (hosts, databases, daemons) over time
+    System(SystemSeriesArgs),
+}
+
+/// What to read of agents.
+#[derive(Debug, Subcommand)]
+pub(crate) enum AgentsCommand {
+    /// CPU in percent of one core, averages
+    Cpu(AgentSeriesArgs),
+    /// Memory, averages
+    Mem(AgentSeriesArgs),
+    /// Network counters and rates
+    Net(AgentSeriesArgs),
+    /// Disk counters and rates
+    Disk(AgentSeriesArgs),
+    /// The newest sample of each agent
+    Latest(AgentLatestArgs),
+    /// What one agent did in a range
+    Summary(AgentSummaryArgs),
+}
+
+/// A range of time.
+#[derive(Debug, Args)]
+pub(crate) struct RangeArgs {
+    /// The start, RFC 3339 or relative such as -6h
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    pub from: Option<String>,
+    /// The end, RFC 3339 or relative
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    pub to: Option<String>,
+}
+
+/// Flags of an agents' series.
+#[derive(Debug, Args)]
+pub(crate) struct AgentSeriesArgs {
+    /// When; the last hour
+    #[command(flatten)]
+    pub range: RangeArgs,
+    /// The length of a bucket: 30s, 5m, 1h, 1d, … [default: 5m]
+    #[arg(long, value_name = "LENGTH")]
+    pub interval: Option<String>,
+    /// Which agents
+    #[command(flatten)]
+    pub filter: AgentFilterArgs,
+    /// How to print it
+    #[command(flatten)]
+    pub format: FormatArgs,
+}
+
+/// Flags of `latest`.
+#[derive(Debug, Args)]
+pub(crate) struct AgentLatestArgs {
+    /// When; the last 24 hours
+    #[command(flatten)]
+    pub range: RangeArgs,
+    /// Which agents
+    #[command(flatten)]
+    pub filter: AgentFilterArgs,
+    /// How to print it
+    #[command(flatten)]
+    pub format: FormatArgs,
+}
+
+/// Flags of `summary`.
+#[derive(Debug, Args)]
+pub(crate) struct AgentSummaryArgs {
+    /// The agent's name
+    pub agent: String,
+    /// When; the last hour
+    #[command(flatten)]
+    pub range: RangeArgs,
+    /// How to print it
+    #[command(flatten)]
+    pub format: FormatArgs,
+}
+
+/// Which agents; every list is comma-separated.
+#[derive(Debug, Args)]
+pub(crate) struct AgentFilterArgs {
+    /// Names
+    #[arg(long, value_name = "NAMES")]
+    pub agent: Option<String>,
+    /// Roles
+    #[arg(long, value_name = "ROLES")]
+    pub role: Option<String>,
+    /// Tools
+    #[arg(long, value_name = "TOOLS")]
+    pub tool: Option<String>,
+    /// Runtimes
+    #[arg(long, value_name = "RUNTIMES")]
+    pub runtime: Option<String>,
+    /// States
+    #[arg(long, value_name = "STATES")]
+    pub state: Option<String>,
+    /// Hosts
+    #[arg(long, value_name = "HOSTS")]
+    pub host: Option<String>,
+}
+
+/// Flags of a systems' series.
+#[derive(Debug, Args)]
+pub(crate) struct SystemSeriesArgs {
+    /// What to show in the table; JSON and CSV carry everything
+    #[arg(value_enum)]
+    pub metric: Metric,
+    /// When; the last hour
+    #[command(flatten)]
+    pub range: RangeArgs,
+    /// The length of a bucket: 30s, 5m, 1h, 1d, … [default: 5m]
+    #[arg(long, value_name = "LENGTH")]
+    pub interval: Option<String>,
+    /// Names, comma-separated
+    #[arg(long, value_name = "NAMES")]
+    pub system: Option<String>,
+    /// Hosts, comma-separated
+    #[arg(long, value_name = "HOSTS")]
+    pub host: Option<String>,
+    /// How to print it
+    #[command(flatten)]
+    pub format: FormatArgs,
+}
+
+/// What a table shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Metric {
+    /// CPU in percent of one core, averages
+    Cpu,
+    /// Memory, averages
+    Mem,
+    /// Network counters and rates
+    Net,
+    /// Disk counters and rates
+    Disk,
+}
+
+/// What to do with the log.
+#[derive(Debug, Subcommand)]
+pub(crate) enum LogCommand {
+    /// Its identity and its size
+    Stat(FormatArgs),
+}
+
+/// What to do with the configuration.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfigCommand {
+    /// Write a commented configuration file, if there is none
+    Init,
+    /// Check the configuration
+    Check,
+    /// Print each setting with where it came from; passwords are never printed
+    Show(FormatArgs),
+}
+
+impl Cli {
+    /// The settings that the flags set.
+    #[must_use]
+    pub(crate) fn overrides(&self) -> Overrides {
+        let listen = match &self.command {
+            Command::Run(run) => run.listen.as_ref(),
+            _ => None,
+        };
+        let flags = [
+            ("data_dir", "--data-dir", self.global.data_dir.as_ref()),
+            ("database.url", "--database-url", self.global.database_url.as_ref()),
+            ("server.listen", "--listen", listen),
+        ];
+        flags
+            .into_iter()
+            .filter_map(|(key, flag, text)| {
+                let origin = Origin::Flag(flag.to_owned());
+                Some((key, crate::config::RawValue { text: text?.clone(), origin }))
+            })
+            .collect()
+    }
+}

@@ -1,0 +1,44 @@
+//! `tailwater log`: looking at the log.
+
+use crate::access::{self, Missing};
+use crate::cli::{Format, FormatArgs, LogCommand};
+use crate::config::Config;
+use crate::control::Task;
+use crate::failure::Failure;
+use crate::output::{self, Sheet};
+use crate::service::LogStatAnswer;
+
+/// Does what is asked of the log.
+///
+/// # Errors
+/// When there is no log, or it cannot be read.
+pub(crate) async fn log(config: &Config, command: &LogCommand) -> Result<(), Failure> {
+    match command {
+        LogCommand::Stat(args) => stat(config, args).await,
+    }
+}
+
+async fn stat(config: &Config, args: &FormatArgs) -> Result<(), Failure> {
+    let answer = access::ask(config, Task::LogStat, Vec::new(), Missing::Refuse, |_| {}).await?;
+    if args.format == Format::Json {
+        return output::json(&answer);
+    }
+    let stat: LogStatAnswer = serde_json::from_value(answer)
+        .map_err(|error| Failure::error(format!("the daemon's answer makes no sense: {error}")))?;
+    let people = args.format == Format::Table;
+    let bytes = if people { output::bytes(stat.log.bytes) } else { stat.log.bytes.to_string() };
+    let per_event = stat.bytes_per_event.map(|bytes| format!("{bytes:.1}")).unwrap_or_default();
+    Sheet::of_fields(vec![
+        ("id", stat.log.id),
+        ("host", stat.log.host),
+        ("first_position", stat.log.first_position.to_string()),
+        ("next_position", stat.log.next_position.to_string()),
+        ("durable_position", stat.log.durable_position.to_string()),
+        ("events", stat.events.to_string()),
+        ("bytes", bytes),
+        ("bytes_per_event", per_event),
+        ("segments", stat.segments.to_string()),
+        ("holes", stat.holes.len().to_string()),
+    ])
+    .print(args.format)
+}

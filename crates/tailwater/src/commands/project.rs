@@ -1,0 +1,69 @@
+//! `tailwater project`: the log into the database.
+
+use std::io::IsTerminal;
+
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::Value;
+
+use crate::access::{self, Missing};
+use crate::cli::ProjectArgs;
+use crate::config::Config;
+use crate::control::{Progress, Task};
+use crate::failure::Failure;
+use crate::output;
+use crate::service::ProjectAnswer;
+
+/// Projects until the head, or until stopped, and prints what was done.
+///
+/// # Errors
+/// When no database is set, or the projection has halted.
+pub(crate) async fn project(config: &Config, args: &ProjectArgs) -> Result<(), Failure> {
+    let database = config.database.as_ref().ok_or_else(no_database)?;
+    let task = Task::Project { database_url: database.secret(), until_head: args.until_head };
+    let bar = progress_bar(args.until_head);
+    let answer =
+        access::ask(config, task, Vec::new(), Missing::Refuse, |progress| show(&bar, progress)).await;
+    bar.finish_and_clear();
+    print(&answer?, args.json)
+}
+
+/// What to do when a command needs a database and none is set.
+#[must_use]
+pub(crate) fn no_database() -> Failure {
+    Failure::error(
+        "no database is set: use --database-url postgres://user:password@host:5432/database, \
+         TAILWATER_DATABASE_URL, or database.url in tailwater.toml",
+    )
+}
+
+/// A bar on the terminal; nothing elsewhere, and nothing when there is no end to measure against.
+fn progress_bar(until_head: bool) -> ProgressBar {
+    if !until_head || !std::io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let style = "{bar:30} {human_pos}/{human_len} events, {per_sec}, {eta} to go";
+    let bar = ProgressBar::new(0);
+    bar.set_style(ProgressStyle::with_template(style).unwrap_or_else(|_| ProgressStyle::default_bar()));
+    bar
+}
+
+fn show(bar: &ProgressBar, progress: Progress) {
+    bar.set_length(progress.total);
+    bar.set_position(progress.done);
+}
+
+fn print(answer: &Value, json: bool) -> Result<(), Failure> {
+    if json {
+        return output::json(answer);
+    }
+    let it: ProjectAnswer = serde_json::from_value(answer.clone())
+        .map_err(|error| Failure::error(format!("the daemon's answer makes no sense: {error}")))?;
+    output::line(&format!(
+        "{} events read, {} new in the database, {} there already, in {:.1} s ({:.0} events/s)",
+        output::count(it.read),
+        output::count(it.inserted),
+        output::count(it.present),
+        it.seconds,
+        it.events_per_second,
+    ))
+}

@@ -1,0 +1,103 @@
+//! Every setting, once.
+
+/// A setting: its name in `tailwater.toml`, its variable, its default and its meaning.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Setting {
+    /// `table.name` in `tailwater.toml`; `name` alone stands before the first table.
+    pub key: &'static str,
+    /// The environment variables that set it, the stronger first.
+    pub variables: &'static [&'static str],
+    /// As it would be typed; `None` means unset.
+    pub default: Option<&'static str>,
+    /// What it does, with its unit.
+    pub help: &'static str,
+    /// What it is when printed.
+    pub exposure: Exposure,
+}
+
+/// Whether a value may be printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exposure {
+    /// As it is.
+    Plain,
+    /// A URL: without its password.
+    Url,
+}
+
+const fn plain(
+    key: &'static str,
+    variables: &'static [&'static str],
+    default: Option<&'static str>,
+    help: &'static str,
+) -> Setting {
+    Setting { key, variables, default, help, exposure: Exposure::Plain }
+}
+
+/// Every setting, in the order in which they are shown.
+pub const CATALOGUE: &[Setting] = &[
+    plain(
+        "data_dir",
+        &["TAILWATER_DATA_DIR"],
+        None,
+        "where the log lives; unset: $XDG_DATA_HOME/tailwater, else ~/.local/share/tailwater",
+    ),
+    plain(
+        "log.sync",
+        &["TAILWATER_LOG_SYNC"],
+        Some("interval:200ms"),
+        "when to fsync: always (before each acknowledgement), interval:200ms, os",
+    ),
+    Setting {
+        key: "database.url",
+        variables: &["TAILWATER_DATABASE_URL", "STATS_DATABASE_URL"],
+        default: None,
+        help: "the database to project into, postgres://user:password@host:5432/database; unset: none",
+        exposure: Exposure::Url,
+    },
+    plain(
+        "database.migrate",
+        &["TAILWATER_DATABASE_MIGRATE"],
+        Some("true"),
+        "whether run and project make and upgrade the tables themselves",
+    ),
+    plain(
+        "server.listen",
+        &["TAILWATER_SERVER_LISTEN"],
+        Some("127.0.0.1:9470"),
+        "the address of the HTTP server; checked, but nothing listens in this version",
+    ),
+    plain("host.enabled", &["TAILWATER_HOST_ENABLED"], Some("true"), "whether to sample this machine"),
+    plain("host.interval", &["TAILWATER_HOST_INTERVAL"], Some("5s"), "how often, from 100ms to 1h"),
+    plain(
+        "tmux.enabled",
+        &["TAILWATER_TMUX_ENABLED"],
+        Some("true"),
+        "whether to sample tmux sessions as agents",
+    ),
+    plain("tmux.interval", &["TAILWATER_TMUX_INTERVAL"], Some("5s"), "how often, from 100ms to 1h"),
+    plain(
+        "tmux.sessions",
+        &["TAILWATER_TMUX_SESSIONS"],
+        Some(""),
+        "exact names of the sessions that are agents, comma-separated; empty: see tmux.pattern",
+    ),
+    plain(
+        "tmux.pattern",
+        &["TAILWATER_TMUX_PATTERN"],
+        None,
+        "a regular expression for whole session names with a group (?<agent>…), and if you like (?<role>…) and \
+         (?<tool>…); unset, and no names given: every session is an agent",
+    ),
+    plain(
+        "tmux.socket",
+        &["TAILWATER_TMUX_SOCKET"],
+        None,
+        "the tmux server's socket: a name as for tmux -L, or a path as for tmux -S; unset: tmux's own default",
+    ),
+];
+
+/// The setting of this key.
+#[must_use]
+pub fn find(key: &str) -> Option<&'static Setting> {
+    CATALOGUE.iter().find(|setting| setting.key == key)
+}

@@ -1,0 +1,206 @@
+//! The configuration as meant: every value checked, with its type.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use sampler::tmux::SessionPattern;
+
+use crate::failure::chain;
+
+use super::raw::{ConfigError, RawConfig, RawValue};
+
+/// The configuration as meant.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where the log lives.
+    pub data_dir: PathBuf,
+    /// When the log fsyncs.
+    pub sync: eventlog::Sync,
+    /// The database to project into.
+    pub database: Option<store::DatabaseUrl>,
+    /// Whether to make and upgrade its tables.
+    pub migrate: store::Migrate,
+    /// The address of the HTTP server.
+    pub listen: SocketAddr,
+    /// Sampling this machine, if it is wanted.
+    pub host: Option<HostSampling>,
+    /// Sampling tmux sessions, if it is wanted.
+    pub tmux: Option<TmuxSampling>,
+}
+
+/// How to sample this machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HostSampling {
+    /// How often.
+    pub interval: Duration,
+}
+
+/// How to sample tmux sessions.
+#[derive(Clone, Debug)]
+pub struct TmuxSampling {
+    /// How often.
+    pub interval: Duration,
+    /// Exact names of sessions.
+    pub sessions: Vec<String>,
+    /// A pattern for whole names, with a group `agent`.
+    pub pattern: Option<SessionPattern>,
+    /// The server's socket, as a name or a path.
+    pub socket: Option<String>,
+}
+
+impl Config {
+    /// Checks what was typed.
+    ///
+    /// # Errors
+    /// The first value that means nothing: which, where it came from, and what it must be.
+    pub fn new(raw: &RawConfig, variable: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
+        Ok(Self {
+            data_dir: data_dir(raw, variable)?,
+            sync: required(raw, "log.sync", |text| text.parse().map_err(|error| format!("{error}")))?,
+            database: optional(raw, "database.url", |text| {
+                text.parse().map_err(|error: store::DatabaseUrlError| error.to_string())
+            })?,
+            migrate: match required(raw, "database.migrate", flag)? {
+                true => store::Migrate::Auto,
+                false => store::Migrate::Never,
+            },
+            listen: required(raw, "server.listen", |text| {
+                text.parse().map_err(|_| format!("{text:?} is not an address such as 127.0.0.1:9470"))
+            })?,
+            host: host_sampling(raw)?,
+            tmux: tmux_sampling(raw)?,
+        })
+    }
+}
+
+fn host_sampling(raw: &RawConfig) -> Result<Option<HostSampling>, ConfigError> {
+    let interval = required(raw, "host.interval", interval)?;
+    Ok(required(raw, "host.enabled", flag)?.then_some(HostSampling { interval }))
+}
+
+fn tmux_sampling(raw: &RawConfig) -> Result<Option<TmuxSampling>, ConfigError> {
+    let sampling = TmuxSampling {
+        interval: required(raw, "tmux.interval", interval)?,
+        sessions: required(raw, "tmux.sessions", |text| Ok(names(text)))?,
+        pattern: optional(raw, "tmux.pattern", pattern)?,
+        socket: optional(raw, "tmux.socket", |text| Ok(text.to_owned()))?,
+    };
+    Ok(required(raw, "tmux.enabled", flag)?.then_some(sampling))
+}
+
+fn data_dir(raw: &RawConfig, variable: impl Fn(&str) -> Option<String>) -> Result<PathBuf, ConfigError> {
+    if let Some(value) = raw.get("data_dir") {
+        return Ok(PathBuf::from(&value.text));
+    }
+    let set = |name: &str| variable(name).filter(|path| !path.is_empty()).map(PathBuf::from);
+    let base = set("XDG_DATA_HOME").or_else(|| Some(set("HOME")?.join(".local/share")));
+    Ok(base.ok_or(ConfigError::NoDataDir)?.join("tailwater"))
+}
+
+fn optional<T>(
+    raw: &RawConfig,
+    key: &'static str,
+    read: impl Fn(&str) -> Result<T, String>,
+) -> Result<Option<T>, ConfigError> {
+    let Some(RawValue { text, origin }) = raw.get(key) else { return Ok(None) };
+    match read(text) {
+        Ok(value) => Ok(Some(value)),
+        Err(problem) => Err(ConfigError::Value { key, origin: origin.clone(), problem }),
+    }
+}
+
+/// A setting that has a default in the catalogue.
+fn required<T>(
+    raw: &RawConfig,
+    key: &'static str,
+    read: impl Fn(&str) -> Result<T, String>,
+) -> Result<T, ConfigError> {
+    optional(raw, key, read)?.ok_or_else(|| ConfigError::Value {
+        key,
+        origin: super::Origin::Default,
+        problem: "has no value".to_owned(),
+    })
+}
+
+fn flag(text: &str) -> Result<bool, String> {
+    match text {
+        "true" => Ok(true),
+        "false" => Ok(false),
+        _ => Err(format!("{text:?} is neither true nor false")),
+    }
+}
+
+/// A length of time: a whole number and ms, s, m or h; from 100 ms to an hour.
+fn interval(text: &str) -> Result<Duration, String> {
+    let wrong = || format!("{text:?} is not a length of time from 100ms to 1h, such as 500ms, 5s or 1m");
+    let digits = text.trim_end_matches(|letter: char| !letter.is_ascii_digit());
+    let unit = match text.strip_prefix(digits) {
+        Some("ms") => 1,
+        Some("s") => 1_000,
+        Some("m") => 60_000,
+        Some("h") => 3_600_000,
+        _ => return Err(wrong()),
+    };
+    let millis = digits.parse::<u64>().ok().and_then(|number| number.checked_mul(unit));
+    millis.filter(|millis| (100..=3_600_000).contains(millis)).map(Duration::from_millis).ok_or_else(wrong)
+}
+
+fn names(text: &str) -> Vec<String> {
+    text.split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect()
+}
+
+fn pattern(text: &str) -> Result<SessionPattern, String> {
+    SessionPattern::new(text).map_err(|error| chain(&error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Origin, Overrides};
+    use super::*;
+
+    fn config(flags: &[(&'static str, &str)]) -> Result<Config, String> {
+        let flags: Overrides = flags
+            .iter()
+            .map(|(key, text)| (*key, RawValue { text: (*text).to_owned(), origin: Origin::Default }))
+            .collect();
+        let home = |name: &str| (name == "HOME").then(|| "/home/x".to_owned());
+        let raw = RawConfig::gather(None, home, flags).unwrap();
+        Config::new(&raw, home).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn nothing_configured_is_a_configuration() {
+        let config = config(&[]).unwrap();
+        assert_eq!(config.data_dir, PathBuf::from("/home/x/.local/share/tailwater"));
+        assert_eq!(config.sync, eventlog::Sync::default());
+        assert_eq!(config.database, None);
+        assert_eq!(config.host, Some(HostSampling { interval: Duration::from_secs(5) }));
+        assert!(config.tmux.is_some());
+    }
+
+    #[test]
+    fn lengths_of_time_are_read() {
+        for (text, millis) in [("100ms", 100), ("5s", 5_000), ("2m", 120_000), ("1h", 3_600_000)] {
+            assert_eq!(interval(text), Ok(Duration::from_millis(millis)), "{text}");
+        }
+        for text in ["", "5", "s", "-5s", "5 s", "99ms", "2h", "1d", "5sec", "99999999999999999999s"] {
+            assert!(interval(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_means_nothing_is_named() {
+        let check = |key: &'static str, text: &str, says: &str| {
+            let error = config(&[(key, text)]).unwrap_err();
+            assert!(error.contains(key) && error.contains(says) && !error.contains('\n'), "{error}");
+        };
+        check("log.sync", "never", "use always, os, or interval");
+        check("server.listen", "9470", "not an address");
+        check("host.enabled", "yes", "neither true nor false");
+        check("host.interval", "0s", "from 100ms to 1h");
+        check("tmux.pattern", "(", "no regular expression");
+        check("tmux.pattern", "a.*", "agent");
+        check("database.url", "postgres://user:sekret@:x/", "database");
+    }
+}

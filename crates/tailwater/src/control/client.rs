@@ -1,0 +1,70 @@
+//! The command's end of the control socket.
+
+use std::io;
+use std::path::Path;
+
+use anyhow::Context;
+use serde_json::Value;
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::net::UnixStream;
+
+use super::{PROTOCOL, Progress, Reply, Request, Task, socket_path};
+use crate::failure::Failure;
+
+/// A connection to the running daemon.
+#[derive(Debug)]
+pub(crate) struct Client {
+    stream: UnixStream,
+}
+
+impl Client {
+    /// Connects to the daemon of a data directory; `None` when none answers.
+    ///
+    /// # Errors
+    /// When the socket is there and may not be used.
+    pub(crate) async fn connect(data_dir: &Path) -> Result<Option<Self>, Failure> {
+        let path = socket_path(data_dir);
+        match UnixStream::connect(&path).await {
+            Ok(stream) => Ok(Some(Self { stream })),
+            Err(error) => match error.kind() {
+                io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => Ok(None),
+                _ => {
+                    Err(Failure::error(format!("cannot use the daemon's socket {}: {error}", path.display())))
+                }
+            },
+        }
+    }
+
+    /// Has the daemon do a task: sends it with its body, passes progress on, gives the answer.
+    ///
+    /// # Errors
+    /// The daemon's failure, or the loss of the connection.
+    pub(crate) async fn ask(
+        mut self,
+        task: Task,
+        body: &[u8],
+        progress: impl Fn(Progress),
+    ) -> Result<Value, Failure> {
+        let request = Request { protocol: PROTOCOL, task };
+        let mut line = serde_json::to_vec(&request).context("cannot encode the request")?;
+        line.push(b'\n');
+        // NOTE: a daemon that refuses early closes before it has read everything: its answer says why.
+        let sent = self.send(&line, body).await;
+        let mut lines = BufReader::new(self.stream).lines();
+        while let Some(line) = lines.next_line().await.context("lost the connection to the daemon")? {
+            match serde_json::from_str(&line).context("the daemon's answer makes no sense")? {
+                Reply::Progress(done) => progress(done),
+                Reply::Done(answer) => return Ok(answer),
+                Reply::Failed { exit, message } => return Err(Failure { exit, message }),
+            }
+        }
+        sent.context("the daemon did not take the request")?;
+        Err(Failure::error("the daemon ended before it answered; ask again once it is back"))
+    }
+
+    async fn send(&mut self, line: &[u8], body: &[u8]) -> io::Result<()> {
+        self.stream.write_all(line).await?;
+        self.stream.write_all(body).await?;
+        self.stream.flush().await
+    }
+}

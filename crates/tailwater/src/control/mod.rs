@@ -1,0 +1,86 @@
+//! The control socket: how a command asks the running daemon, which has the log, to do its work.
+//!
+//! A unix socket `tailwater.sock` (mode 0600) in the data directory. The client sends one line of JSON,
+//! [`Request`], followed by as many bytes as it announces; the daemon answers with lines of JSON,
+//! [`Reply`]: any number of `progress`, then one `done` or `failed`. The daemon stops the work when the
+//! client goes away. Both ends are of the same version: a request carries it, and another one is refused.
+
+pub(crate) mod client;
+pub(crate) mod server;
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// The version of this protocol.
+pub(crate) const PROTOCOL: u32 = 1;
+
+/// The most bytes of a request line.
+pub(crate) const REQUEST_LINE_BYTES_MAX: u64 = 64 * 1024;
+
+/// A request line.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Request {
+    /// The version of the protocol, [`PROTOCOL`].
+    pub protocol: u32,
+    /// What to do.
+    #[serde(flatten)]
+    pub task: Task,
+}
+
+/// What a daemon can be asked to do.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "task", rename_all = "snake_case")]
+pub(crate) enum Task {
+    /// Record the NDJSON that follows.
+    Record {
+        /// Record the valid lines and count the others.
+        skip_invalid: bool,
+        /// Bytes of NDJSON behind the request line.
+        bytes: u64,
+    },
+    /// Tell how recording and projecting are doing.
+    Status,
+    /// Measure the log.
+    LogStat,
+    /// Project into a database until everything that is in the log now is there, or for ever.
+    Project {
+        /// Which database, with its password.
+        database_url: String,
+        /// Whether to stop at the head.
+        until_head: bool,
+    },
+}
+
+/// A line of the answer.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Reply {
+    /// How far the work is.
+    Progress(Progress),
+    /// The answer.
+    Done(Value),
+    /// Why there is none.
+    Failed {
+        /// The exit code of the command.
+        exit: u8,
+        /// What, why and what to do, in one line.
+        message: String,
+    },
+}
+
+/// How far a piece of work is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Progress {
+    /// Events done.
+    pub done: u64,
+    /// Events in all.
+    pub total: u64,
+}
+
+/// Where the socket of a data directory is.
+#[must_use]
+pub(crate) fn socket_path(data_dir: &Path) -> PathBuf {
+    data_dir.join("tailwater.sock")
+}

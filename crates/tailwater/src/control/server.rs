@@ -1,0 +1,165 @@
+//! The daemon's end of the control socket.
+
+use std::fs;
+use std::future::Future;
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::Context;
+use event::limits::REQUEST_BYTES_MAX;
+use serde_json::Value;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::{PROTOCOL, Progress, REQUEST_LINE_BYTES_MAX, Reply, Request, Task, socket_path};
+use crate::failure::Failure;
+
+/// Does what clients ask.
+pub(crate) trait Handler: Send + Sync + 'static {
+    /// Does a task. It tells its progress to `progress` and gives up soon after `stop` is told.
+    fn handle(
+        &self,
+        task: Task,
+        body: Vec<u8>,
+        progress: &watch::Sender<Progress>,
+        stop: &CancellationToken,
+    ) -> impl Future<Output = Result<Value, Failure>> + Send;
+}
+
+/// Makes the socket of a data directory; the caller holds the log, so a socket that is there is a dead one.
+///
+/// # Errors
+/// When it cannot be made.
+pub(crate) fn bind(data_dir: &Path) -> Result<UnixListener, Failure> {
+    let path = socket_path(data_dir);
+    let bound = remove_stale(&path).and_then(|()| {
+        let listener = UnixListener::bind(&path)?;
+        // NOTE: the data directory is 0700 already; this is for one that somebody has opened up.
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600))?;
+        Ok(listener)
+    });
+    bound.map_err(|error| {
+        Failure::error(format!(
+            "cannot make the daemon's socket {}: {error}; a socket's path has at most 107 bytes",
+            path.display()
+        ))
+    })
+}
+
+fn remove_stale(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// Serves clients until told to stop, then waits for the tasks that are under way.
+pub(crate) async fn serve(listener: UnixListener, handler: Arc<impl Handler>, stop: CancellationToken) {
+    let clients = TaskTracker::new();
+    loop {
+        let accepted = tokio::select! {
+            () = stop.cancelled() => break,
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
+            Ok((stream, _)) => {
+                let (handler, stop) = (Arc::clone(&handler), stop.child_token());
+                clients.spawn(async move {
+                    if let Err(error) = serve_client(stream, &*handler, stop).await {
+                        tracing::debug!(%error, "a client of the control socket went away");
+                    }
+                });
+            }
+            Err(error) => {
+                tracing::warn!(%error, "cannot accept on the control socket");
+                tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+            }
+        }
+    }
+    clients.close();
+    clients.wait().await;
+}
+
+async fn serve_client(
+    stream: UnixStream,
+    handler: &impl Handler,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
+    let (read, mut write) = stream.into_split();
+    let mut read = BufReader::new(read);
+    let (task, body) = match read_request(&mut read).await {
+        Ok(request) => request,
+        Err(failure) => return send(&mut write, &failed(&failure)).await,
+    };
+    let (progress, mut told) = watch::channel(Progress::default());
+    let work = handler.handle(task, body, &progress, &stop);
+    tokio::pin!(work);
+    let mut client_is_there = true;
+    let answer = loop {
+        tokio::select! {
+            answer = &mut work => break answer,
+            Ok(()) = told.changed() => {
+                let now = *told.borrow_and_update();
+                send(&mut write, &Reply::Progress(now)).await?;
+            }
+            () = gone(&mut read), if client_is_there => {
+                client_is_there = false;
+                stop.cancel();
+            }
+        }
+    };
+    let reply = answer.map_or_else(|failure| failed(&failure), Reply::Done);
+    send(&mut write, &reply).await
+}
+
+fn failed(failure: &Failure) -> Reply {
+    Reply::Failed { exit: failure.exit, message: failure.message.clone() }
+}
+
+/// Reads the request line and the body that it announces.
+async fn read_request(read: &mut BufReader<OwnedReadHalf>) -> Result<(Task, Vec<u8>), Failure> {
+    let mut line = String::new();
+    read.take(REQUEST_LINE_BYTES_MAX).read_line(&mut line).await.context("cannot read the request")?;
+    let request: Request = serde_json::from_str(&line).map_err(|error| {
+        Failure::error(format!(
+            "the daemon does not understand the request ({error}): is it of another version?"
+        ))
+    })?;
+    if request.protocol != PROTOCOL {
+        return Err(Failure::error(format!(
+            "the daemon speaks protocol {PROTOCOL}, this command {}: restart the daemon after an upgrade",
+            request.protocol
+        )));
+    }
+    let bytes = match request.task {
+        Task::Record { bytes, .. } => usize::try_from(bytes).unwrap_or(usize::MAX),
+        _ => 0,
+    };
+    if bytes > REQUEST_BYTES_MAX {
+        return Err(Failure::error(format!(
+            "a request has at most {REQUEST_BYTES_MAX} bytes, this one {bytes}"
+        )));
+    }
+    let mut body = vec![0; bytes];
+    read.read_exact(&mut body).await.context("the client went away in the middle of its request")?;
+    Ok((request.task, body))
+}
+
+/// Waits until the client has gone; what it still sends is no part of the protocol.
+async fn gone(read: &mut BufReader<OwnedReadHalf>) {
+    let mut nothing = [0; 64];
+    while matches!(read.read(&mut nothing).await, Ok(1..)) {}
+}
+
+async fn send(write: &mut OwnedWriteHalf, reply: &Reply) -> anyhow::Result<()> {
+    let mut line = serde_json::to_vec(reply)?;
+    line.push(b'\n');
+    write.write_all(&line).await?;
+    Ok(())
+}

@@ -1,0 +1,89 @@
+//! tailwater: a flight recorder for hosts that run AI coding agents.
+//!
+//! This crate puts the others together: command line, configuration, wiring, shutdown. What is recorded lives
+//! in `event`, how it is kept in `eventlog`, how it gets into a database in `projector` and `store`.
+
+mod access;
+mod adapter;
+mod cli;
+mod commands;
+pub mod config;
+mod control;
+mod failure;
+mod output;
+mod service;
+mod signals;
+mod sources;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use tracing_subscriber::EnvFilter;
+
+use crate::cli::{Cli, Command};
+use crate::config::{Config, ConfigError, RawConfig};
+use crate::failure::{ERROR, Failure};
+
+pub use crate::adapter::LogSource;
+
+/// Runs the program: reads the command line, does what it says, and gives the exit code.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    trace_to_stderr(&cli);
+    match dispatch(&cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            output::notice(&format!("tailwater: {failure}"));
+            ExitCode::from(failure.exit)
+        }
+    }
+}
+
+fn dispatch(cli: &Cli) -> Result<(), Failure> {
+    if let Command::Config(command) = &cli.command {
+        return commands::config::config(cli, command);
+    }
+    let config = Config::new(&gather(cli)?, variable)?;
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().map_err(
+            |error| Failure { exit: ERROR, message: format!("cannot start the runtime: {error}") },
+        )?;
+    let outcome = runtime.block_on(async {
+        match &cli.command {
+            Command::Run(_) => commands::run::run(&config).await,
+            Command::Record(args) => commands::record::record(&config, args).await,
+            Command::Project(args) => commands::project::project(&config, args).await,
+            Command::Query(command) => commands::query::query(&config, command).await,
+            Command::Status(args) => commands::status::status(&config, args).await,
+            Command::Log(command) => commands::log::log(&config, command).await,
+            Command::Migrate => commands::migrate::migrate(&config).await,
+            Command::Config(_) => Ok(()),
+        }
+    });
+    // NOTE: a thread that waits for standard input would hold up an exit that a signal has asked for.
+    runtime.shutdown_background();
+    outcome
+}
+
+fn gather(cli: &Cli) -> Result<RawConfig, ConfigError> {
+    RawConfig::gather(cli.global.config.as_deref(), variable, cli.overrides())
+}
+
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+/// Traces go to standard error. `TAILWATER_TRACE` chooses, as in `info,store=debug`; the daemon says what
+/// changes, a command only what is wrong.
+fn trace_to_stderr(cli: &Cli) {
+    let own = if matches!(cli.command, Command::Run(_)) { "info" } else { "warn" };
+    // NOTE: what fjall and the database clients have to say reaches the operator through our own errors.
+    let default = format!("{own},fjall=off,lsm_tree=off,sqlx=off,tokio_postgres=off");
+    let filter = EnvFilter::try_from_env("TAILWATER_TRACE").unwrap_or_else(|_| EnvFilter::new(default));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
+        .init();
+}

@@ -1,0 +1,97 @@
+//! What whoever holds the log does for the commands: the daemon for its clients, a lone command for itself.
+
+mod project;
+mod record;
+mod status;
+
+use std::sync::Arc;
+
+use eventlog::EventLog;
+use serde::Serialize;
+use serde_json::Value;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::control::server::Handler;
+use crate::control::{Progress, Task};
+use crate::failure::{Failure, chain};
+
+pub(crate) use project::{Live, ProjectAnswer, projector};
+pub(crate) use record::record;
+pub(crate) use status::{LogStatAnswer, StatusAnswer};
+
+/// The holder of the log, at the service of commands.
+pub(crate) struct Service {
+    log: EventLog,
+    /// Whether this process projects by itself, and into what.
+    projecting: Projecting,
+    samplers: Vec<sampler::StatusHandle>,
+    migrate: store::Migrate,
+}
+
+/// Whether the holder of the log projects by itself.
+#[derive(Clone)]
+pub(crate) enum Projecting {
+    /// No database is set.
+    Disabled,
+    /// A database is set, and no daemon runs: nobody projects.
+    Idle,
+    /// The daemon projects.
+    Live(Arc<Live>),
+}
+
+impl Service {
+    /// The daemon's.
+    #[must_use]
+    pub(crate) fn of_daemon(
+        log: EventLog,
+        projecting: Projecting,
+        samplers: Vec<sampler::StatusHandle>,
+        migrate: store::Migrate,
+    ) -> Self {
+        Self { log, projecting, samplers, migrate }
+    }
+
+    /// A lone command's.
+    #[must_use]
+    pub(crate) fn of_command(log: EventLog, config: &crate::config::Config) -> Self {
+        let projecting = if config.database.is_some() { Projecting::Idle } else { Projecting::Disabled };
+        Self { log, projecting, samplers: Vec::new(), migrate: config.migrate }
+    }
+}
+
+impl Handler for Service {
+    async fn handle(
+        &self,
+        task: Task,
+        body: Vec<u8>,
+        progress: &watch::Sender<Progress>,
+        stop: &CancellationToken,
+    ) -> Result<Value, Failure> {
+        match task {
+            Task::Record { skip_invalid, .. } => {
+                let log = self.log.clone();
+                blocking(move || record(&log, &body, skip_invalid)).await.and_then(answer)
+            }
+            Task::Status => answer(self.status().await?),
+            Task::LogStat => answer(self.log_stat().await?),
+            Task::Project { database_url, until_head } => {
+                answer(self.project(&database_url, until_head, progress, stop).await?)
+            }
+        }
+    }
+}
+
+/// Runs what blocks on a thread that may block.
+pub(crate) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Failure> + Send + 'static,
+) -> Result<T, Failure> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(outcome) => outcome,
+        Err(error) => Err(Failure::error(format!("the work was not finished: {}", chain(&error)))),
+    }
+}
+
+fn answer(it: impl Serialize) -> Result<Value, Failure> {
+    serde_json::to_value(it).map_err(|error| Failure::error(format!("cannot encode the answer: {error}")))
+}

@@ -1,0 +1,176 @@
+//! Projecting on request: into any database, until everything that is in the log now is there, or for ever.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use event::Position;
+use projector::{Halt, Projector, Settings, State, Status, Totals, Until};
+use serde::{Deserialize, Serialize};
+use store::{DatabaseUrl, StoreOptions, TimescaleTarget};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use super::Service;
+use crate::adapter::LogSource;
+use crate::control::Progress;
+use crate::failure::{Failure, chain};
+use crate::service::Projecting;
+
+/// The daemon's own projection.
+pub(crate) struct Live {
+    /// Into which database.
+    pub database: DatabaseUrl,
+    /// What it tells about itself.
+    pub status: watch::Receiver<Status>,
+}
+
+/// The answer to `project`. Other tools build on it.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct ProjectAnswer {
+    /// Positions taken from the log.
+    pub read: u64,
+    /// Events sent to the database.
+    pub sent: u64,
+    /// Events that made a new row.
+    pub inserted: u64,
+    /// Events whose row was there already.
+    pub present: u64,
+    /// Events that the database refused for their content.
+    pub quarantined: u64,
+    /// Events older than the database's retention.
+    pub expired: u64,
+    /// Positions that have no event any more.
+    pub unavailable: u64,
+    /// How long it took.
+    pub seconds: f64,
+    /// `read / seconds`.
+    pub events_per_second: f64,
+}
+
+impl ProjectAnswer {
+    fn new(totals: Totals, took: Duration) -> Self {
+        let seconds = took.as_secs_f64();
+        #[expect(clippy::cast_precision_loss, reason = "a rate needs no 53 bits")]
+        let events_per_second = if seconds > 0.0 { totals.read as f64 / seconds } else { 0.0 };
+        Self {
+            read: totals.read,
+            sent: totals.sent,
+            inserted: totals.inserted,
+            present: totals.present,
+            quarantined: totals.quarantined,
+            expired: totals.expired,
+            unavailable: totals.unavailable,
+            seconds,
+            events_per_second,
+        }
+    }
+}
+
+/// The projector of a log into a database.
+pub(super) type LogProjector = Projector<LogSource, TimescaleTarget>;
+
+/// A projector of this log into this database.
+#[must_use]
+pub(crate) fn projector(
+    log: &eventlog::EventLog,
+    database: DatabaseUrl,
+    migrate: store::Migrate,
+) -> LogProjector {
+    let target = TimescaleTarget::new(database, StoreOptions { migrate, ..StoreOptions::default() });
+    Projector::new(Arc::new(LogSource::new(log.clone())), Arc::new(target), Settings::default())
+}
+
+impl Service {
+    pub(super) async fn project(
+        &self,
+        database_url: &str,
+        until_head: bool,
+        progress: &watch::Sender<Progress>,
+        stop: &CancellationToken,
+    ) -> Result<ProjectAnswer, Failure> {
+        let database: DatabaseUrl =
+            database_url.parse().map_err(|error: store::DatabaseUrlError| Failure::error(chain(&error)))?;
+        let head = self.log.ends().next.before();
+        let until = if until_head { Until::Applied(head) } else { Until::Stopped };
+        if let Projecting::Live(live) = &self.projecting
+            && live.database.same_database(&database)
+        {
+            return follow(live, until, progress, stop).await;
+        }
+        let projector = projector(&self.log, database, self.migrate);
+        let began = Instant::now();
+        let told = report(projector.status(), head, progress);
+        let totals = tokio::select! {
+            outcome = projector.run(until, stop) => outcome.map_err(|halt| halted(&halt))?,
+            never = told => match never {},
+        };
+        Ok(ProjectAnswer::new(totals, began.elapsed()))
+    }
+}
+
+fn halted(halt: &Halt) -> Failure {
+    Failure::unhealthy(format!("projecting has halted: {}", chain(halt)))
+}
+
+/// Passes a projector's progress towards `head` on, for as long as it is polled.
+async fn report(
+    mut status: watch::Receiver<Status>,
+    head: Position,
+    progress: &watch::Sender<Progress>,
+) -> std::convert::Infallible {
+    let mut start = None;
+    loop {
+        let next = status.borrow_and_update().next;
+        if let Some(next) = next {
+            let start = *start.get_or_insert(next);
+            let (done, total) = (next.since(start), head.next().since(start));
+            progress.send_replace(Progress { done: done.min(total), total });
+        }
+        if status.changed().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+/// The daemon projects into this very database already: waits until it is as far as asked.
+async fn follow(
+    live: &Live,
+    until: Until,
+    progress: &watch::Sender<Progress>,
+    stop: &CancellationToken,
+) -> Result<ProjectAnswer, Failure> {
+    let began = Instant::now();
+    let mut status = live.status.clone();
+    let before = status.borrow().totals;
+    let reached = |status: &Status| match until {
+        Until::Stopped => false,
+        Until::Applied(head) => status.next.is_some_and(|next| next > head),
+    };
+    let head = match until {
+        Until::Applied(head) => head,
+        Until::Stopped => Position::default(),
+    };
+    let wait = status.wait_for(|status| status.state == State::Halted || reached(status));
+    let end = tokio::select! {
+        end = wait => end.map_err(|_| Failure::error("the daemon is ending"))?.clone(),
+        () = stop.cancelled() => live.status.borrow().clone(),
+        never = report(live.status.clone(), head, progress) => match never {},
+    };
+    if end.state == State::Halted && !reached(&end) {
+        let error = end.error.unwrap_or_default();
+        return Err(Failure::unhealthy(format!("projecting has halted: {error}")));
+    }
+    Ok(ProjectAnswer::new(difference(end.totals, before), began.elapsed()))
+}
+
+fn difference(end: Totals, start: Totals) -> Totals {
+    Totals {
+        read: end.read - start.read,
+        sent: end.sent - start.sent,
+        inserted: end.inserted - start.inserted,
+        present: end.present - start.present,
+        quarantined: end.quarantined - start.quarantined,
+        expired: end.expired - start.expired,
+        unavailable: end.unavailable - start.unavailable,
+    }
+}

@@ -1,0 +1,55 @@
+//! Recording NDJSON: all of a request, or nothing.
+
+use event::json;
+use event::limits::REQUEST_BYTES_MAX;
+use eventlog::EventLog;
+use serde::Serialize;
+
+use crate::failure::{Failure, chain};
+
+/// The answer to `record`. Other tools build on the first three.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct RecordAnswer {
+    /// How many events were recorded.
+    pub accepted: u64,
+    /// Where the first one lies; absent when there was none.
+    pub first_position: Option<u64>,
+    /// Where the last one lies.
+    pub last_position: Option<u64>,
+    /// How many lines were skipped; only with `--skip-invalid`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub skipped: Option<u64>,
+}
+
+/// Records NDJSON and waits for the acknowledgement. It blocks.
+///
+/// # Errors
+/// When a line is invalid and `skip_invalid` is not set, or the log does not take the events: nothing is kept.
+pub(crate) fn record(log: &EventLog, ndjson: &[u8], skip_invalid: bool) -> Result<RecordAnswer, Failure> {
+    if ndjson.len() > REQUEST_BYTES_MAX {
+        return Err(Failure::error(format!(
+            "the request has more than {REQUEST_BYTES_MAX} bytes: record it in several parts; nothing was recorded"
+        )));
+    }
+    let lines = json::parse_lines(ndjson);
+    if !skip_invalid && let Some(first) = lines.errors.first() {
+        let more = match lines.errors.len() - 1 {
+            0 => String::new(),
+            more => format!(" (and {more} more bad lines)"),
+        };
+        return Err(Failure::error(format!("{first}{more}; nothing was recorded")));
+    }
+    let skipped = skip_invalid.then_some(lines.errors.len() as u64);
+    if lines.events.is_empty() {
+        return Ok(RecordAnswer { accepted: 0, first_position: None, last_position: None, skipped });
+    }
+    let outcome = log
+        .append(lines.events)
+        .map_err(|error| Failure::error(format!("{}; nothing was recorded", chain(&error))))?;
+    Ok(RecordAnswer {
+        accepted: outcome.events,
+        first_position: Some(outcome.first.0),
+        last_position: Some(outcome.last().0),
+        skipped,
+    })
+}

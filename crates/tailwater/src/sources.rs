@@ -1,0 +1,43 @@
+//! The samplers of this host, made from the configuration.
+
+use std::sync::Arc;
+
+use event::HostName;
+use sampler::host::{HostSampler, ProcHost};
+use sampler::tmux::{AgentSelector, NamedAgent, ProcTmux, TmuxSampler, TmuxServer, TmuxSettings};
+use sampler::{Sampler, SystemClock};
+
+use crate::config::TmuxSampling;
+use crate::failure::{Failure, chain};
+
+/// The sampler of this machine, named like the host.
+///
+/// # Errors
+/// When /proc cannot be opened.
+pub(crate) fn host(name: &HostName) -> Result<Box<dyn Sampler>, Failure> {
+    let probe = ProcHost::open().map_err(|error| Failure::error(chain(&error)))?;
+    Ok(Box::new(HostSampler::new(name.as_str(), probe)))
+}
+
+/// The sampler of tmux sessions.
+///
+/// # Errors
+/// When /proc cannot be opened.
+pub(crate) fn tmux(sampling: &TmuxSampling) -> Result<Box<dyn Sampler>, Failure> {
+    let settings = TmuxSettings { server: server(sampling.socket.as_deref()), ..TmuxSettings::default() };
+    let probe = ProcTmux::open(settings).map_err(|error| Failure::error(chain(&error)))?;
+    let selector = AgentSelector {
+        named: sampling.sessions.iter().map(|name| NamedAgent::new(name)).collect(),
+        patterns: sampling.pattern.iter().cloned().collect(),
+    };
+    Ok(Box::new(TmuxSampler::new(selector, probe, Arc::new(SystemClock))))
+}
+
+/// A name is a socket in tmux's own folder, what has a slash is a path.
+fn server(socket: Option<&str>) -> TmuxServer {
+    match socket {
+        None => TmuxServer::Default,
+        Some(path) if path.contains('/') => TmuxServer::Path(path.into()),
+        Some(name) => TmuxServer::Name(name.into()),
+    }
+}

@@ -1,0 +1,147 @@
+//! `record`: what is acknowledged, and what bad input gets.
+
+mod support;
+
+use std::time::Duration;
+
+use serde_json::json;
+use support::daemon::Daemon;
+use support::{agent_line, json, record, run_with, stderr, stdout, tailwater};
+use tempfile::tempdir;
+
+#[test]
+fn an_acknowledgement_says_where_the_events_lie() {
+    let home = tempdir().unwrap();
+    let data = home.path().join("data");
+    let two = agent_line("a", 1, 1.0) + &agent_line("b", 1, 2.0);
+    assert_eq!(json(&record(&data, &two)), json!({"accepted": 2, "first_position": 1, "last_position": 2}));
+    assert_eq!(
+        json(&record(&data, &agent_line("a", 2, 1.0))),
+        json!({"accepted": 1, "first_position": 3, "last_position": 3})
+    );
+    let nothing = record(&data, "\n");
+    assert_eq!(json(&nothing), json!({"accepted": 0, "first_position": null, "last_position": null}));
+}
+
+#[test]
+fn bad_input_gets_one_line_and_nothing_is_recorded() {
+    let home = tempdir().unwrap();
+    let data = home.path().join("data");
+    let good = agent_line("a", 1, 1.0);
+    let with = |field: &str| good.trim_end().trim_end_matches('}').to_owned() + "," + field + "}\n";
+    let check = |bad: &[u8], says: &[&str]| {
+        let input = [good.as_bytes(), bad].concat();
+        let output = run_with(tailwater(&data).arg("record"), &input);
+        let error = stderr(&output);
+        assert_eq!(output.status.code(), Some(2), "{error}");
+        assert_eq!(stdout(&output), "", "{error}");
+        assert_eq!(error.trim_end().lines().count(), 1, "{error}");
+        for word in ["line 2", "nothing was recorded"].iter().chain(says) {
+            assert!(error.contains(word), "{word:?} is not in {error}");
+        }
+    };
+    check(br#"{"kind":"agent_sampel","time":"2026-01-02T03:04:05Z"}"#, &["field kind"]);
+    check(with(r#""colour":"red""#).as_bytes(), &["field colour", "unknown"]);
+    check(br#"{"kind":"agent_sample","time":"2026-01-02T03:04:05Z"}"#, &["field agent_name", "missing"]);
+    check(with(r#""mem_limit_bytes":"much""#).as_bytes(), &["field mem_limit_bytes", "not text"]);
+    check(with(r#""role":"a\u0000b""#).as_bytes(), &["field role", "NUL"]);
+    check(
+        br#"{"kind":"gap","time":"300000-01-01T00:00:00Z","from":"","to":"","events":1,"what":"x","reason":"y"}"#,
+        &["field time"],
+    );
+    check(with(r#""mem_percent":NaN"#).as_bytes(), &["field mem_percent"]);
+    check(with(r#""net_rx_bytes":-1"#).as_bytes(), &["field net_rx_bytes", "-1"]);
+    let long = with(&format!(r#""role":"{}""#, "x".repeat(5 * 1024 * 1024)));
+    check(long.as_bytes(), &["5242", "1048576"]);
+    check(b"{\"kind\":\"agent_sample\",\"role\":\"\xff\"}\n", &["UTF-8", "byte"]);
+    check(&good.as_bytes()[..40], &["field time", "EOF"]);
+    let after = json(&record(&data, &good));
+    assert_eq!(after["first_position"], 1, "nothing was recorded before");
+}
+
+#[test]
+fn invalid_lines_can_be_skipped_and_are_counted() {
+    let home = tempdir().unwrap();
+    let data = home.path().join("data");
+    let input = format!("nonsense\n{}{{}}\n", agent_line("a", 1, 1.0));
+    let output = run_with(tailwater(&data).args(["record", "--skip-invalid"]), input.as_bytes());
+    assert_eq!(json(&output), json!({"accepted": 1, "first_position": 1, "last_position": 1, "skipped": 2}));
+}
+
+#[test]
+fn a_running_daemon_records_for_the_command() {
+    let home = tempdir().unwrap();
+    let data = home.path().join("data");
+    let daemon = Daemon::start(&data, &[]);
+    let before = daemon.ask(&["log", "stat", "--format", "json"])["next_position"].as_u64().unwrap();
+    let answer = json(&record(&data, &agent_line("zen", 1, 1.0)));
+    assert_eq!(answer["accepted"], 1);
+    assert!(answer["first_position"].as_u64().unwrap() >= before);
+    let bad = record(&data, "{\n");
+    assert_eq!(bad.status.code(), Some(2));
+    assert!(stderr(&bad).contains("line 1"), "{}", stderr(&bad));
+}
+
+#[test]
+fn two_holders_are_told_who_has_the_log() {
+    let home = tempdir().unwrap();
+    let data = home.path().join("data");
+    let daemon = Daemon::start(&data, &[]);
+    let second = tailwater(&data).arg("run").output().unwrap();
+    assert_eq!(second.status.code(), Some(2));
+    let error = stderr(&second);
+    assert!(
+        error.contains(&format!("process {}", daemon.pid())) && error.contains("tailwater run"),
+        "{error}"
+    );
+    assert_eq!(error.trim_end().lines().count(), 1, "{error}");
+}
+
+#[test]
+fn a_command_waits_for_a_holder_that_is_about_to_end() {
+    let home = tempdir().unwrap();
+    let data = home.path().join("data");
+    json(&record(&data, &agent_line("a", 1, 1.0)));
+    let held = std::fs::File::open(data.join("lock")).unwrap();
+    held.lock().unwrap();
+    let releaser = std::thread::spawn(move || {
+        std::thread::sleep(Duration::from_millis(300));
+        drop(held);
+    });
+    assert_eq!(json(&record(&data, &agent_line("a", 2, 1.0)))["first_position"], 2);
+    releaser.join().unwrap();
+}
+
+#[test]
+fn a_log_that_cannot_be_written_refuses_and_keeps_what_it_has() {
+    let home = tempdir().unwrap();
+    let data = home.path().join("data");
+    json(&record(&data, &agent_line("a", 1, 1.0)));
+    // A file may not grow beyond 512 KiB, as if the disk were full there; the signal for it is ignored.
+    let binary = env!("CARGO_BIN_EXE_tailwater");
+    let script = format!("trap '' XFSZ; ulimit -f 1024; exec {binary} record");
+    let mut limited = tailwater(&data);
+    let environment: Vec<_> =
+        limited.get_envs().filter_map(|(key, value)| Some((key.to_owned(), value?.to_owned()))).collect();
+    limited = std::process::Command::new("sh");
+    limited.env_clear().envs(environment).args(["-c", &script]);
+    let many: String = (0..20_000).map(|second| agent_line("b", second, 1.0)).collect();
+    let refused = run_with(&mut limited, many.as_bytes());
+    assert_eq!(refused.status.code(), Some(2), "{}", stdout(&refused));
+    let error = stderr(&refused);
+    assert!(error.contains("nothing was recorded") && error.trim_end().lines().count() == 1, "{error}");
+    let after = json(&record(&data, &agent_line("a", 2, 1.0)));
+    assert_eq!(after["first_position"], 2, "what was there is there, nothing of the refused request is");
+}
+
+#[test]
+fn commands_that_read_make_no_log() {
+    let home = tempdir().unwrap();
+    let data = home.path().join("data");
+    for arguments in [&["status"][..], &["log", "stat"]] {
+        let output = tailwater(&data).args(arguments).output().unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        assert!(stderr(&output).contains("there is no log in"), "{}", stderr(&output));
+    }
+    assert!(!data.exists());
+}

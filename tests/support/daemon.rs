@@ -1,0 +1,107 @@
+//! `tailwater run` as a child that is killed when a test ends.
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+
+use super::{eventually, json, tailwater};
+
+/// A running daemon.
+pub struct Daemon {
+    child: Child,
+    data_dir: PathBuf,
+    output: Arc<Mutex<String>>,
+}
+
+impl Daemon {
+    /// Starts it and waits until it answers.
+    pub fn start(data_dir: &Path, arguments: &[&str]) -> Self {
+        Self::start_command(data_dir, tailwater(data_dir).args(["run"]).args(arguments))
+    }
+
+    /// Starts this command as a daemon and waits until it answers.
+    pub fn start_command(data_dir: &Path, command: &mut Command) -> Self {
+        let mut child =
+            command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary starts");
+        let output = Arc::new(Mutex::new(String::new()));
+        collect(BufReader::new(child.stdout.take().expect("a pipe")), &output);
+        collect(BufReader::new(child.stderr.take().expect("a pipe")), &output);
+        let mut daemon = Self { child, data_dir: data_dir.to_owned(), output };
+        eventually("the daemon answers", || daemon.is_up().then_some(()));
+        daemon
+    }
+
+    fn is_up(&mut self) -> bool {
+        if let Some(status) = self.child.try_wait().expect("a child") {
+            panic!("the daemon ended with {status}: {}", self.output());
+        }
+        std::os::unix::net::UnixStream::connect(self.data_dir.join("tailwater.sock")).is_ok()
+    }
+
+    /// Everything it has printed so far.
+    pub fn output(&self) -> String {
+        self.output.lock().expect("no panic").clone()
+    }
+
+    /// What `tailwater status` says through it.
+    pub fn status(&self) -> Value {
+        let output = tailwater(&self.data_dir).args(["status", "--format", "json"]).output().unwrap();
+        assert!(!output.stdout.is_empty(), "{}", super::stderr(&output));
+        serde_json::from_slice(&output.stdout).expect("JSON")
+    }
+
+    /// The answer of another command, as JSON.
+    pub fn ask(&self, arguments: &[&str]) -> Value {
+        json(&tailwater(&self.data_dir).args(arguments).output().unwrap())
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        let pid = Pid::from_child(&self.child);
+        kill_process(pid, signal).expect("the daemon is there");
+    }
+
+    /// SIGKILL: no chance to tidy up.
+    pub fn kill(mut self) {
+        self.child.kill().expect("the daemon is there");
+        self.child.wait().expect("a child");
+    }
+
+    /// SIGTERM, then waits for the end.
+    pub fn stop(mut self) -> (ExitStatus, String) {
+        self.signal(Signal::TERM);
+        let status = self.child.wait().expect("a child");
+        (status, eventually("the last words", || Some(self.output())))
+    }
+
+    /// Waits for an end that it finds by itself.
+    pub fn wait(mut self) -> (ExitStatus, String) {
+        let status = self.child.wait().expect("a child");
+        (status, self.output())
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn collect(reader: impl BufRead + Send + 'static, output: &Arc<Mutex<String>>) {
+    let output = Arc::clone(output);
+    std::thread::spawn(move || {
+        for line in reader.lines().map_while(Result::ok) {
+            let mut output = output.lock().expect("no panic");
+            output.push_str(&line);
+            output.push('\n');
+        }
+    });
+}

@@ -1,0 +1,152 @@
+//! Databases for the end-to-end tests: one of the shared server, or a whole server that a test may kill.
+
+use std::env;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use store::testing::{TestDatabase, connect, skip};
+use tempfile::TempDir;
+use tokio::runtime::Runtime;
+use tokio_postgres::types::FromSqlOwned;
+
+/// A database of the shared server, dropped at the end.
+pub struct Database {
+    runtime: Runtime,
+    database: Option<TestDatabase>,
+}
+
+impl Database {
+    /// An empty one; `None`, after saying so, where there is no server.
+    pub fn create() -> Option<Self> {
+        let runtime = Runtime::new().expect("a runtime");
+        let database = runtime.block_on(TestDatabase::create())?;
+        Some(Self { runtime, database: Some(database) })
+    }
+
+    fn inner(&self) -> &TestDatabase {
+        self.database.as_ref().expect("it is there until the end")
+    }
+
+    pub fn url(&self) -> String {
+        self.inner().url().secret()
+    }
+
+    /// One value.
+    pub fn value<T: FromSqlOwned>(&self, sql: &str) -> T {
+        self.values(sql).pop().expect("a row")
+    }
+
+    /// The first column.
+    pub fn values<T: FromSqlOwned>(&self, sql: &str) -> Vec<T> {
+        query(&self.runtime, &self.url(), sql).unwrap_or_else(|error| panic!("{sql}: {error}"))
+    }
+
+    /// Statements without an answer.
+    pub fn execute(&self, sql: &str) {
+        execute(&self.runtime, &self.url(), sql);
+    }
+
+    /// Drops it, whoever is connected, and creates an empty one of the same name.
+    pub fn drop_and_create(&self) {
+        let name = self.inner().url().database().to_owned();
+        let server = self.inner().server().secret();
+        execute(&self.runtime, &server, &format!("DROP DATABASE \"{name}\" WITH (FORCE)"));
+        execute(&self.runtime, &server, &format!("CREATE DATABASE \"{name}\" TEMPLATE template0"));
+    }
+}
+
+impl Drop for Database {
+    fn drop(&mut self) {
+        if let Some(database) = self.database.take() {
+            self.runtime.block_on(database.drop());
+        }
+    }
+}
+
+fn execute(runtime: &Runtime, url: &str, sql: &str) {
+    let url = url.parse().expect("a URL");
+    runtime.block_on(async { connect(&url).await.batch_execute(sql).await }).expect(sql);
+}
+
+fn query<T: FromSqlOwned>(runtime: &Runtime, url: &str, sql: &str) -> Result<Vec<T>, tokio_postgres::Error> {
+    let url = url.parse().expect("a URL");
+    let rows = runtime.block_on(async { connect(&url).await.query(sql, &[]).await })?;
+    Ok(rows.iter().map(|row| row.get(0)).collect())
+}
+
+/// A whole server of one test, which may stop it as it likes.
+pub struct PrivateServer {
+    script: PathBuf,
+    dir: TempDir,
+    url: String,
+    runtime: Runtime,
+}
+
+impl PrivateServer {
+    /// Makes and starts it; `None`, after saying so, where none can be made.
+    pub fn up() -> Option<Self> {
+        let Some(script) = env::var_os("TAILWATER_TEST_TIMESCALEDB").map(PathBuf::from) else {
+            skip("TAILWATER_TEST_TIMESCALEDB is not set: run the tests by scripts/test");
+            return None;
+        };
+        // NOTE: the server's own user must be able to reach it.
+        let dir = tempfile::Builder::new().prefix("tailwater-pg-").tempdir().expect("a folder");
+        let made = Command::new(&script)
+            .args(["private", "up"])
+            .arg(dir.path().join("server"))
+            .arg("0")
+            .stderr(Stdio::inherit())
+            .output()
+            .expect("scripts/timescaledb runs");
+        if made.status.code() == Some(3) {
+            skip("the tests use somebody else's server, which they may not stop");
+            return None;
+        }
+        assert!(made.status.success(), "scripts/timescaledb private up: {}", made.status);
+        let url = String::from_utf8_lossy(&made.stdout).trim().to_owned();
+        Some(Self { script, dir, url, runtime: Runtime::new().expect("a runtime") })
+    }
+
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// A crash: no checkpoint, connections cut.
+    pub fn stop_immediately(&self) {
+        self.script(&["private", "stop"], &["immediate"]);
+    }
+
+    pub fn start(&self) {
+        self.script(&["private", "start"], &[]);
+    }
+
+    /// The first column; fails while the server is not ready.
+    pub fn values<T: FromSqlOwned>(&self, sql: &str) -> Vec<T> {
+        query(&self.runtime, &self.url, sql).unwrap_or_else(|error| panic!("{sql}: {error}"))
+    }
+
+    pub fn value<T: FromSqlOwned>(&self, sql: &str) -> T {
+        self.values(sql).pop().expect("a row")
+    }
+
+    fn script(&self, before: &[&str], after: &[&str]) {
+        let status = Command::new(&self.script)
+            .args(before)
+            .arg(self.dir.path().join("server"))
+            .args(after)
+            .stdout(Stdio::null())
+            .status()
+            .expect("scripts/timescaledb runs");
+        assert!(status.success(), "scripts/timescaledb {before:?} {after:?}: {status}");
+    }
+}
+
+impl Drop for PrivateServer {
+    fn drop(&mut self) {
+        let _ = Command::new(&self.script)
+            .args(["private", "down"])
+            .arg(self.dir.path().join("server"))
+            .stdout(Stdio::null())
+            .status();
+    }
+}

@@ -1,0 +1,91 @@
+//! What the end-to-end tests share: the real binary, real servers, and an oracle of what was acknowledged.
+#![allow(
+    dead_code,
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::print_stderr,
+    reason = "test support; each test file uses its part"
+)]
+
+pub mod daemon;
+pub mod database;
+
+use std::io::Write;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+/// The binary under test, with an environment of its own.
+pub fn tailwater(data_dir: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tailwater"));
+    command
+        .env_clear()
+        .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+        .env("HOME", data_dir.parent().expect("a data directory lies in a folder"))
+        .env("TAILWATER_DATA_DIR", data_dir)
+        .env("TAILWATER_TMUX_SOCKET", data_dir.join("no-tmux"))
+        .stdin(Stdio::null());
+    command
+}
+
+/// Runs a command with this input.
+pub fn run_with(command: &mut Command, input: &[u8]) -> Output {
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the binary starts");
+    let mut stdin = child.stdin.take().expect("a pipe");
+    let input = input.to_vec();
+    let writer = std::thread::spawn(move || {
+        // NOTE: a command that refuses early closes its end; what it says is in its output.
+        let _ = stdin.write_all(&input);
+    });
+    let output = child.wait_with_output().expect("the binary ends");
+    writer.join().expect("the writer ends");
+    output
+}
+
+pub fn stdout(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+pub fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// The answer of a command that must end well, as JSON.
+pub fn json(output: &Output) -> Value {
+    assert!(output.status.success(), "{:?}: {}", output.status, stderr(output));
+    serde_json::from_slice(&output.stdout).expect("JSON on standard output")
+}
+
+/// Records lines with a command of its own; gives its output.
+pub fn record(data_dir: &Path, lines: &str) -> Output {
+    run_with(tailwater(data_dir).arg("record"), lines.as_bytes())
+}
+
+/// One agent sample as a line.
+pub fn agent_line(agent: &str, second: u64, cpu: f64) -> String {
+    let (hour, minute, second) = (second / 3_600 % 24, second / 60 % 60, second % 60);
+    format!(
+        r#"{{"kind":"agent_sample","time":"2026-01-02T{hour:02}:{minute:02}:{second:02}.000001Z","agent_name":"{agent}","cpu_percent":{cpu},"mem_used_bytes":1048576}}"#
+    ) + "\n"
+}
+
+/// Looks again and again until `look` gives something; a test that waits too long has failed.
+pub fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let began = Instant::now();
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(began.elapsed() < Duration::from_secs(60), "{what}: not within a minute");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
