@@ -105,8 +105,9 @@ fn configure<'a>(criterion: &'a mut Criterion, name: &str) -> BenchmarkGroup<'a,
 fn append(criterion: &mut Criterion, report: &mut Report) {
     let batches = batches(RUN_EVENTS);
     let interval = Sync::default();
-    let raw = || Floor::create(directory().path()).append(&batches, None);
-    let with_defaults = || Floor::create_with_defaults(directory().path()).append(&batches, None);
+    let raw = || Floor::create(directory().path()).append(&batches, PersistMode::Buffer);
+    let with_defaults =
+        || Floor::create_with_defaults(directory().path()).append(&batches, PersistMode::Buffer);
     let mut group = configure(criterion, "append, batches of 100");
     let mut ours = |what: &str, target: &str, run: &dyn Fn(&EventLog, Batches), sync: Sync| {
         let ours = || timed_append(&batches, sync, run);
@@ -180,7 +181,7 @@ fn append_synced(criterion: &mut Criterion, report: &mut Report) {
     const EVENTS: usize = WRITERS * WRITER_APPENDS * WRITER_BATCH;
     let together: Batches =
         batches(EVENTS).concat().chunks(WRITERS * WRITER_BATCH).map(<[_]>::to_vec).collect();
-    let raw = || Floor::create(directory().path()).append(&together, Some(PersistMode::SyncData));
+    let raw = || Floor::create(directory().path()).append(&together, PersistMode::SyncData);
     let small: Batches = batches(EVENTS).concat().chunks(WRITER_BATCH).map(<[_]>::to_vec).collect();
     let mut group = configure(criterion, "append, 64 writers of 10, sync=always");
     for (what, run) in [("threads", write_from_threads as Writers), ("tasks", write_from_tasks)] {

@@ -1,5 +1,7 @@
 //! The house rules that a compiler does not check: who may see whom, and who owns which dependency.
 
+#![expect(clippy::expect_used, reason = "a test fails by panic")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};

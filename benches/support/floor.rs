@@ -46,8 +46,8 @@ impl Floor {
         Self { database, events }
     }
 
-    /// Encodes and inserts, one fjall batch for each of `batches`; with a sync after each where `sync` says so.
-    pub fn append(&self, batches: &[Vec<Event>], sync: Option<PersistMode>) -> Duration {
+    /// Encodes and inserts, one fjall batch for each of `batches`, each brought to the kernel or synced.
+    pub fn append(&self, batches: &[Vec<Event>], mode: PersistMode) -> Duration {
         let begin = Instant::now();
         let (mut position, mut payload) = (0_u64, Vec::new());
         for events in batches {
@@ -58,7 +58,7 @@ impl Floor {
                 wire::encode(event, &mut payload).expect("a valid event");
                 batch.insert(&self.events, position.to_be_bytes(), &*payload);
             }
-            batch.durability(sync).commit().expect("a commit");
+            batch.durability(Some(mode)).commit().expect("a commit");
         }
         begin.elapsed()
     }

@@ -41,14 +41,9 @@ impl Report {
     pub fn rate(&mut self, what: &str, pairs: &Pairs, target: &str) {
         let (ours, floor) = (median(&pairs.ours), median(&pairs.floors));
         if !pairs.ratios.is_empty() {
-            let ratio = median(&pairs.ratios);
-            self.line(
-                what,
-                &format!("{ours:.0}/s"),
-                &format!("{floor:.0}/s"),
-                &format!("{ratio:.2}"),
-                target,
-            );
+            let [least, ratio, most] = [0, 50, 100].map(|percent| percentile(&pairs.ratios, percent));
+            let ratio = format!("{ratio:.2} ({least:.2}-{most:.2})");
+            self.line(what, &format!("{ours:.0}/s"), &format!("{floor:.0}/s"), &ratio, target);
         }
     }
 
@@ -58,13 +53,14 @@ impl Report {
     }
 
     fn line(&mut self, what: &str, ours: &str, floor: &str, ratio: &str, target: &str) {
-        let _ = writeln!(self.0, "{what:<44} {ours:>13} {floor:>13} {ratio:>6}  {target}");
+        let _ = writeln!(self.0, "{what:<44} {ours:>13} {floor:>13} {ratio:>17}  {target}");
     }
 
-    /// Prints the table: rates are medians, a ratio is the median of the ratios of pairs.
+    /// Prints the table: rates are medians, a ratio is the median of the ratios of pairs, with the least and the
+    /// greatest of them.
     pub fn print(&self) {
         if !self.0.is_empty() {
-            println!("\n{:<44} {:>13} {:>13} {:>6}  target\n{}", "events", "ours", "floor", "ratio", self.0);
+            println!("\n{:<44} {:>13} {:>13} {:>17}  target\n{}", "events", "ours", "floor", "ratio", self.0);
         }
     }
 }

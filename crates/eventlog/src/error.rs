@@ -1,5 +1,6 @@
 //! What can go wrong with the log, one type per operation.
 
+use std::fmt;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -30,13 +31,12 @@ pub enum OpenError {
         source: io::Error,
     },
     /// fjall would not open it.
-    #[error("cannot open the log in {path}: {}", cause(source))]
+    #[error("cannot open the log in {path}")]
     Engine {
         /// The log's directory.
         path: PathBuf,
         /// Why not.
-        #[source]
-        source: fjall::Error,
+        source: EngineError,
     },
     /// It opens, and is no log of ours.
     #[error("{path} is not a log that this version can read: {reason}")]
@@ -98,8 +98,8 @@ pub enum AppendError {
         queued: usize,
     },
     /// An earlier append failed; the log takes no more until it is opened again.
-    #[error("the log has failed and takes no more events until tailwater is restarted: {}", cause(.0))]
-    Failed(#[source] Arc<fjall::Error>),
+    #[error("the log has failed and takes no more events until it is opened again")]
+    Failed(#[source] Arc<EngineError>),
     /// The log is closed.
     #[error("the log is closed")]
     Closed,
@@ -109,13 +109,12 @@ pub enum AppendError {
 #[derive(Debug, Error)]
 pub enum ReadError {
     /// fjall could not read it.
-    #[error("cannot read the log at position {position}: {}", cause(source))]
+    #[error("cannot read the log at position {position}")]
     Engine {
         /// Where.
         position: Position,
         /// Why not.
-        #[source]
-        source: fjall::Error,
+        source: EngineError,
     },
     /// A record is damaged.
     #[error("the record at position {position} is damaged: {reason}")]
@@ -148,13 +147,20 @@ pub struct StatError {
     pub source: io::Error,
 }
 
-/// fjall's error in words: its `Display` is the debug form.
-fn cause(error: &fjall::Error) -> String {
-    match error {
-        fjall::Error::Io(io) => io.to_string(),
-        fjall::Error::Storage(storage) => storage.to_string(),
-        fjall::Error::Poisoned => "an earlier write to the disk failed".to_owned(),
-        fjall::Error::InvalidVersion(version) => format!("its format {version:?} is not fjall 3's"),
-        other => format!("{other:?}"),
+/// What fjall said, in words: its own `Display` is the debug form.
+#[derive(Debug)]
+pub struct EngineError(pub(crate) fjall::Error);
+
+impl fmt::Display for EngineError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            fjall::Error::Io(io) => write!(f, "{io}"),
+            fjall::Error::Storage(storage) => write!(f, "{storage}"),
+            fjall::Error::Poisoned => f.write_str("an earlier write to the disk failed"),
+            fjall::Error::InvalidVersion(version) => write!(f, "its format {version:?} is not fjall 3's"),
+            other => write!(f, "{other:?}"),
+        }
     }
 }
+
+impl std::error::Error for EngineError {}

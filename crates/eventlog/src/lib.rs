@@ -26,7 +26,7 @@ mod stat;
 mod writer;
 
 pub use append::{AppendOutcome, Batch, MetaEntry};
-pub use error::{AppendError, OpenError, ReadError, StatError};
+pub use error::{AppendError, EngineError, OpenError, ReadError, StatError};
 pub use open::{EventLog, LogInfo};
 pub use read::ReadLimits;
 pub use settings::{ParseSyncError, Settings, Sync};

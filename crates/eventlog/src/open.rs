@@ -17,7 +17,7 @@ use event::{BirthId, HostName, LogId, Position, Time};
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
 use tokio::sync::{oneshot, watch};
 
-use crate::error::{AppendError, OpenError};
+use crate::error::{AppendError, EngineError, OpenError};
 use crate::layout::{self, KEY_BIRTH_ID, KEY_CREATED, KEY_HOST, KEY_LAYOUT, KEY_LOG_ID, LAYOUT};
 use crate::lock::DirectoryLock;
 use crate::settings::Settings;
@@ -186,7 +186,7 @@ impl EventLog {
 
 fn engine_error(path: &Path) -> impl Fn(fjall::Error) -> OpenError + use<> {
     let path = path.to_owned();
-    move |source| OpenError::Engine { path: path.clone(), source }
+    move |error| OpenError::Engine { path: path.clone(), source: EngineError(error) }
 }
 
 /// Makes a directory that only its owner can read: transcripts and passwords pass through it.

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use event::Position;
 use event::wire::{self, Entry};
 
-use crate::error::ReadError;
+use crate::error::{EngineError, ReadError};
 use crate::layout::{key_position, position_key};
 use crate::open::EventLog;
 
@@ -35,7 +35,7 @@ impl EventLog {
         let mut position = from;
         for guard in self.events().range(position_key(from)..=position_key(durable)) {
             let (key, record) =
-                guard.into_inner().map_err(|source| ReadError::Engine { position, source })?;
+                guard.into_inner().map_err(|error| engine_error(position, error))?;
             let found = key_position(&key).unwrap_or_default();
             if found != position {
                 return Err(ReadError::Missing { from: position, to: found.before() });
@@ -69,7 +69,7 @@ impl EventLog {
         let record = self
             .events()
             .get(position_key(position))
-            .map_err(|source| ReadError::Engine { position, source })?;
+            .map_err(|error| engine_error(position, error))?;
         let Some(record) = record else { return Ok(None) };
         match wire::open(&self.info().birth_id, position, &record) {
             Ok(record) => Ok(Some(record.checksum)),
@@ -107,4 +107,8 @@ impl EventLog {
             }
         }
     }
+}
+
+const fn engine_error(position: Position, error: fjall::Error) -> ReadError {
+    ReadError::Engine { position, source: EngineError(error) }
 }

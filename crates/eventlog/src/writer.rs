@@ -16,7 +16,7 @@ use fjall::{Database, Keyspace, PersistMode};
 use tokio::sync::{oneshot, watch};
 
 use crate::append::{AppendOutcome, Encoded};
-use crate::error::AppendError;
+use crate::error::{AppendError, EngineError};
 use crate::layout::{STATE_LOST_EVENTS, position_key};
 use crate::settings::Sync;
 
@@ -59,7 +59,7 @@ pub(crate) struct Shared {
     pub(crate) ended: AtomicBool,
     /// How many events the gaps in the log tell as lost.
     pub(crate) lost_events: AtomicU64,
-    pub(crate) failure: OnceLock<Arc<fjall::Error>>,
+    pub(crate) failure: OnceLock<Arc<EngineError>>,
 }
 
 /// The writer thread's own things.
@@ -266,8 +266,7 @@ impl Writer {
 
     /// The log is over: tell everybody who waits, and let later appends fail at once.
     fn fail(&self, error: fjall::Error, progress: &mut Progress, turn: &mut Turn) {
-        let error = Arc::clone(self.shared.failure.get_or_init(|| Arc::new(error)));
-        tracing::error!(error = %AppendError::Failed(Arc::clone(&error)), "the log takes no more events");
+        let error = Arc::clone(self.shared.failure.get_or_init(|| Arc::new(EngineError(error))));
         progress.sync_due = None;
         for (reply, _) in progress.waiting.drain(..) {
             refuse(Some(reply), &error);
@@ -280,7 +279,7 @@ impl Writer {
     }
 }
 
-fn refuse(reply: Option<Reply>, error: &Arc<fjall::Error>) {
+fn refuse(reply: Option<Reply>, error: &Arc<EngineError>) {
     if let Some(reply) = reply {
         let _ = reply.send(Err(AppendError::Failed(Arc::clone(error))));
     }

@@ -125,7 +125,6 @@ impl<S: Source, T: Target> Projector<S, T> {
     pub async fn run(&self, until: Until, stop: &CancellationToken) -> Result<Totals, Halt> {
         let outcome = self.run_until_halt(until, stop).await;
         if let Err(halt) = &outcome {
-            tracing::error!(error = %halt, "projecting has halted; recording goes on");
             self.tell(|status| {
                 status.state = State::Halted;
                 status.error = Some(halt.to_string());

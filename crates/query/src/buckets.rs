@@ -80,9 +80,9 @@ impl Buckets {
         // A range of n intervals touches n + 1 buckets at most.
         let seconds = micros.div_ceil((Self::MAX - 1) * 1_000_000);
         let unit = match seconds {
-            ..=120 => 1,
-            ..=7_200 => 60,
-            ..=172_800 => 3_600,
+            0..=120 => 1,
+            121..=7_200 => 60,
+            7_201..=172_800 => 3_600,
             _ => 86_400,
         };
         Interval::from_seconds(seconds.next_multiple_of(unit)).unwrap_or(self.interval)

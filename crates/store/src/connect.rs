@@ -90,7 +90,8 @@ impl Session {
         let answered = self.client.simple_query(&format!("{sql}; SELECT 1")).await;
         let messages = answered.map_err(|error| self.error(tried, error))?;
         let is_own = messages.iter().any(|message| matches!(message, SimpleQueryMessage::Row(_)));
-        let out_of_step = || TargetError::new(ErrorKind::Retry, format!("{tried}: the session is out of step"));
+        let out_of_step =
+            || TargetError::new(ErrorKind::Retry, format!("{tried}: the session is out of step"));
         if is_own { Ok(()) } else { Err(out_of_step()) }
     }
 

@@ -35,9 +35,6 @@ const KINDS: &[(&str, ErrorKind)] = &[
                                  // brings it back; 28: wrong password; 42501: no permission; 0A000: not supported; XX: a server bug.
 ];
 
-/// The code for a missing database.
-pub(crate) const DATABASE_MISSING: &str = "3D000";
-
 /// What to do about an SQLSTATE.
 pub(crate) fn kind_of(code: &str) -> ErrorKind {
     KINDS.iter().find(|(prefix, _)| code.starts_with(prefix)).map_or(ErrorKind::Fatal, |(_, kind)| *kind)
@@ -55,7 +52,7 @@ pub(crate) fn from_postgres(tried: &str, error: tokio_postgres::Error) -> Target
 
 /// NOTE: tokio-postgres keeps the kinds of its errors to itself; they are told apart by what they hold.
 fn kind_of_client_error(error: &tokio_postgres::Error) -> ErrorKind {
-    let is_io = std::error::Error::source(error).is_some_and(|cause| cause.is::<io::Error>());
+    let is_io = std::error::Error::source(error).is_some_and(<dyn std::error::Error>::is::<io::Error>);
     let is_lost =
         matches!(error.to_string().as_str(), "unexpected message from server" | "timeout waiting for server");
     if is_io || is_lost || error.is_closed() { ErrorKind::Retry } else { ErrorKind::Fatal }

@@ -10,6 +10,7 @@ mod connect;
 mod copy;
 mod error;
 mod lane;
+mod merge;
 pub mod read;
 mod rows;
 mod schema;

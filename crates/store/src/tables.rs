@@ -1,5 +1,5 @@
-//! The tables of the projection: for every kind its columns, its key, the rule for two events with one key,
-//! and the SQL that follows from them. The order of the columns is the order of COPY.
+//! The tables of the projection: for every kind its columns, its key, and the rule for two events with one key.
+//! The order of the columns is the order of COPY.
 
 use event::Kind;
 
@@ -9,8 +9,8 @@ pub(crate) struct Table {
     pub(crate) kind: Kind,
     pub(crate) name: &'static str,
     pub(crate) columns: &'static [&'static str],
-    key: &'static [&'static str],
-    rule: Rule,
+    pub(crate) key: &'static [&'static str],
+    pub(crate) rule: Rule,
 }
 
 /// Which of two events with one key wins.
@@ -153,92 +153,5 @@ impl Table {
     /// Straight into the table.
     pub(crate) fn copy_sql(&self) -> String {
         format!("COPY {} ({}) FROM STDIN (FORMAT binary)", self.name, self.columns.join(", "))
-    }
-    /// Makes the temporary table. It has the table's constraints but its keys, so that COPY names the row that
-    /// breaks one, and its defaults, for columns that the owner added.
-    pub(crate) fn stage_sql(&self) -> String {
-        format!(
-            "CREATE TEMP TABLE {} (LIKE {} INCLUDING CONSTRAINTS INCLUDING DEFAULTS INCLUDING GENERATED) \
-             ON COMMIT DROP",
-            self.stage_name(),
-            self.name,
-        )
-    }
-
-    /// Into the temporary table.
-    pub(crate) fn stage_copy_sql(&self) -> String {
-        format!("COPY pg_temp.{} ({}) FROM STDIN (FORMAT binary)", self.stage_name(), self.columns.join(", "))
-    }
-
-    /// From the temporary table into the table, by the rule. One row comes back: how many rows are new.
-    pub(crate) fn merge_sql(&self) -> String {
-        let columns = self.columns.join(", ");
-        let key = self.key.join(", ");
-        let rest = self.columns.iter().filter(|column| !self.key.contains(column));
-        let set: Vec<String> = rest.map(|column| format!("{column} = EXCLUDED.{column}")).collect();
-        format!(
-            "WITH written AS (
-                INSERT INTO {name} AS kept ({columns})
-                SELECT DISTINCT ON ({key}) {columns} FROM pg_temp.{stage} ORDER BY {key}, {order}
-                ON CONFLICT ({key}) DO UPDATE SET {set} WHERE {wins}
-                RETURNING (xmax = 0) AS is_new)
-             SELECT count(*) FILTER (WHERE is_new) FROM written",
-            name = self.name,
-            stage = self.stage_name(),
-            order = self.rule.order(),
-            set = set.join(", "),
-            wins = self.rule.wins(),
-        )
-    }
-
-    fn stage_name(&self) -> String {
-        format!("tailwater_{}", self.name)
-    }
-}
-
-/// What counts of a snapshot, largest last. Numeric, because three counts of 2^63 - 1 are more than a bigint.
-macro_rules! size {
-    ($row:literal) => {
-        concat!(
-            "(",
-            $row,
-            "final, ",
-            $row,
-            "output_tokens, ",
-            $row,
-            "input_tokens::numeric + ",
-            $row,
-            "cache_read + ",
-            $row,
-            "cache_create)"
-        )
-    };
-}
-
-impl Rule {
-    /// Sorts the events of one key, the winner first.
-    const fn order(self) -> &'static str {
-        match self {
-            Self::Smaller => "position",
-            Self::Snapshot => concat!("CASE WHEN message_id <> '' THEN ", size!(""), " END DESC, position"),
-        }
-    }
-
-    /// Whether the row that comes (EXCLUDED) beats the row that is there (kept).
-    const fn wins(self) -> &'static str {
-        match self {
-            Self::Smaller => "EXCLUDED.log_no = kept.log_no AND EXCLUDED.position < kept.position",
-            Self::Snapshot => concat!(
-                "CASE WHEN EXCLUDED.message_id <> '' AND ",
-                size!("EXCLUDED."),
-                " <> ",
-                size!("kept."),
-                " THEN ",
-                size!("EXCLUDED."),
-                " > ",
-                size!("kept."),
-                " ELSE EXCLUDED.log_no = kept.log_no AND EXCLUDED.position < kept.position END"
-            ),
-        }
     }
 }

@@ -123,6 +123,7 @@ async fn do_alone(
             Ok(()) = told.changed() => progress(*told.borrow_and_update()),
         }
     };
-    blocking(move || log.close().map_err(|error| Failure::error(chain(&error)))).await?;
-    answer
+    let closed = blocking(move || log.close().map_err(|error| Failure::error(chain(&error)))).await;
+    // NOTE: a log that failed says so twice; the task's own failure tells more.
+    answer.and_then(|answer| closed.map(|()| answer))
 }

@@ -119,7 +119,8 @@ impl MemoryLog {
 
     /// A power cut: what is not durable is lost.
     pub fn cut_power(&self) {
-        self.rewind(self.state().durable);
+        let durable = self.ends().durable;
+        self.rewind(durable);
     }
 
     /// The log's files as they were when `head` was the last position.

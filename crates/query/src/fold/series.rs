@@ -39,7 +39,7 @@ impl<'a> AgentSeriesFold<'a> {
         let mut rows = Vec::new();
         for (name, host, points) in self.series.into_ordered() {
             for_each_bucket(self.request.buckets, &points, |bucket| {
-                let row = agent_row(name.clone(), host.clone(), bucket);
+                let row = agent_row(name.clone(), host.clone(), &bucket);
                 if self.request.filter.has_row(&row) {
                     rows.push(row);
                 }
@@ -51,9 +51,9 @@ impl<'a> AgentSeriesFold<'a> {
     }
 }
 
-fn agent_row(agent_name: Text, host: Text, bucket: Bucket<'_, Labels>) -> AgentRow {
-    let Labels { role, tool, runtime, state } = bucket.labels.clone();
-    let Bucket { time, resources, rates, .. } = bucket;
+fn agent_row(agent_name: Text, host: Text, bucket: &Bucket<'_, Labels>) -> AgentRow {
+    let Bucket { time, labels, resources, rates } = *bucket;
+    let Labels { role, tool, runtime, state } = labels.clone();
     AgentRow { time, agent_name, role, tool, runtime, state, host, resources, rates }
 }
 

@@ -11,7 +11,7 @@ use event::{Resources, State, Text};
 
 use super::ledger::{Gain, Member, added};
 use super::panes::SessionKey;
-use super::probe::{IoReading, Machine, Units};
+use super::probe::{Machine, Units};
 use super::sessions::{Agent, Hold};
 use crate::proc::pid_io::PidIo;
 
@@ -131,9 +131,8 @@ fn trees(agents: usize, members: &[Member]) -> Vec<Tree> {
         tree.processes += 1;
         tree.rss_pages = tree.rss_pages.saturating_add(member.stat.rss_pages);
         match member.io {
-            IoReading::Read(io) => tree.io = added(tree.io, io),
-            IoReading::Denied => tree.denied += 1,
-            IoReading::Gone => {}
+            Some(io) => tree.io = added(tree.io, io),
+            None => tree.denied += 1,
         }
     }
     trees

@@ -14,16 +14,16 @@
 //!
 //! Who reaped it is nearly always the nearest ancestor that still lives, or one further up when that one does
 //! not collect orphans; the debt goes up until it is settled. What is not settled at once waits for one more
-//! pass, because a process can end between the readings of its parent and of itself. Then it is dropped: its
-//! time went to a process outside of the tree, or to nobody (a parent that ignores SIGCHLD). So nothing is ever
-//! negative, nothing counts twice, and a loss costs at most what was reaped in the same places meanwhile.
+//! pass, because a process can end between the readings of its parent and of itself. Then it may be taken off
+//! the growth of anyone in the tree, and what is left is dropped: the time went to a process outside of the
+//! tree, or to nobody (a parent that ignores SIGCHLD). So nothing is ever negative, nothing counts twice, and a
+//! loss costs at most what the tree reaped in those two passes, never anybody's own time.
 //!
 //! All agents share one ledger, so that time which passes from one agent's process to another's (a tmux server
 //! that runs in a pane and reaps panes of its own) is not counted for both.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
-use super::probe::IoReading;
 use crate::proc::Pid;
 use crate::proc::pid_io::PidIo;
 use crate::proc::pid_stat::PidStat;
@@ -33,8 +33,8 @@ use crate::proc::pid_stat::PidStat;
 pub struct Member {
     /// The process.
     pub stat: PidStat,
-    /// Its disk counters.
-    pub io: IoReading,
+    /// Its disk counters; `None` when they may not be read.
+    pub io: Option<PidIo>,
     /// Whose it is: a place in the pass's list of agents.
     pub agent: usize,
 }
@@ -125,7 +125,7 @@ impl Ledger {
         is_alive: impl Fn(Pid, u64) -> bool,
     ) -> Vec<Gain> {
         let mut gains = vec![Gain::default(); agents];
-        let mut entries: HashMap<Pid, Entry> = HashMap::with_capacity(members.len());
+        let mut entries: BTreeMap<Pid, Entry> = BTreeMap::new();
         for member in members {
             let entry = self.enter(member, gains.get_mut(member.agent));
             entries.insert(member.stat.pid, entry);
@@ -144,7 +144,7 @@ impl Ledger {
     }
 
     /// Counts a member's own time, and finds what else of it grew.
-    fn enter(&mut self, member: &Member, gain: Option<&mut Gain>) -> Entry {
+    fn enter(&self, member: &Member, gain: Option<&mut Gain>) -> Entry {
         let stat = &member.stat;
         let before = self.known.get(&stat.pid).filter(|known| known.start_ticks == stat.start_ticks).copied();
         let newborn = self.began_ticks.is_some_and(|began| stat.start_ticks >= began);
@@ -159,25 +159,14 @@ impl Ledger {
             gain.ticks = gain.ticks.saturating_add(stat.own_ticks.saturating_sub(base.own_ticks));
             gain.rebased += usize::from(before.is_none() && !newborn);
         }
-        let (io, io_growth) = match member.io {
-            IoReading::Read(io) => (Some(io), base.io.map(|base| grown(base, io))),
-            IoReading::Denied => (None, None),
-            IoReading::Gone => (None, self.owe_io(before)),
-        };
+        let io_growth = base.io.zip(member.io).map(|(base, io)| grown(base, io));
         let ticks = stat.reaped_ticks.saturating_sub(base.reaped_ticks);
         let growth = Amount { ticks, io: io_growth.unwrap_or_default() };
-        Entry { known: Known { io, ..now(stat) }, agent: member.agent, growth }
-    }
-
-    /// A process that ended between the readings of its two files: its disk counters are with its parent.
-    fn owe_io(&mut self, before: Option<Known>) -> Option<PidIo> {
-        let Known { parent, io: Some(io), .. } = before? else { return None };
-        self.debts.push(Debt { reaper: parent, amount: Amount { ticks: 0, io }, age: Age::Fresh });
-        None
+        Entry { known: Known { io: member.io, ..now(stat) }, agent: member.agent, growth }
     }
 
     /// Makes debts of the members that ended.
-    fn bury(&mut self, entries: &HashMap<Pid, Entry>, is_alive: impl Fn(Pid, u64) -> bool) {
+    fn bury(&mut self, entries: &BTreeMap<Pid, Entry>, is_alive: impl Fn(Pid, u64) -> bool) {
         for (pid, known) in &self.known {
             let stays = entries.get(pid).is_some_and(|entry| entry.known.start_ticks == known.start_ticks);
             if stays || is_alive(*pid, known.start_ticks) {
@@ -189,31 +178,27 @@ impl Ledger {
         }
     }
 
-    /// Takes every debt off the growth of the process that reaped, or of its ancestors.
-    fn settle(&mut self, entries: &mut HashMap<Pid, Entry>) {
-        let mut debts = std::mem::take(&mut self.debts);
-        debts.retain_mut(|debt| {
-            let Some(reaper) = self.survivor(debt.reaper, entries) else { return false };
-            if reaper != debt.reaper {
-                // NOTE: the reaper ended too, and what it took along may show only at the next pass.
-                debt.age = Age::Fresh;
-            }
-            debt.reaper = reaper;
-            let mut next = Some(reaper);
-            for _ in 0..=entries.len() {
-                let Some(entry) = next.and_then(|pid| entries.get_mut(&pid)) else { break };
-                entry.growth.settle(&mut debt.amount);
-                next = Some(entry.known.parent);
-            }
-            let waits = debt.age == Age::Fresh && debt.amount != Amount::default();
-            debt.age = Age::Waited;
-            waits
-        });
-        self.debts = debts;
+    /// Takes every debt off the growth of who reaped; what is left of the fresh ones waits.
+    fn settle(&mut self, entries: &mut BTreeMap<Pid, Entry>) {
+        let (mut waited, mut fresh) = (Vec::new(), Vec::new());
+        for debt in std::mem::take(&mut self.debts) {
+            let Some(reaper) = self.survivor(debt.reaper, entries) else { continue };
+            // NOTE: a reaper that ended too took the time along, and may show it only at the next pass.
+            let age = if reaper == debt.reaper { debt.age } else { Age::Fresh };
+            let debts = if age == Age::Waited { &mut waited } else { &mut fresh };
+            debts.push(Debt { reaper, age: Age::Waited, ..debt });
+        }
+        climb(&mut waited, entries);
+        for debt in &mut waited {
+            collect(debt, entries);
+        }
+        climb(&mut fresh, entries);
+        fresh.retain(|debt| debt.amount != Amount::default());
+        self.debts = fresh;
     }
 
     /// The nearest of a process and its ancestors, as the previous pass knew them, that still is a member.
-    fn survivor(&self, mut pid: Pid, entries: &HashMap<Pid, Entry>) -> Option<Pid> {
+    fn survivor(&self, mut pid: Pid, entries: &BTreeMap<Pid, Entry>) -> Option<Pid> {
         for _ in 0..=self.known.len() {
             let known = self.known.get(&pid)?;
             if entries.get(&pid).is_some_and(|entry| entry.known.start_ticks == known.start_ticks) {
@@ -222,6 +207,31 @@ impl Ledger {
             pid = known.parent;
         }
         None
+    }
+}
+
+/// Settles each debt with its reaper; then, what is left of all goes up a step, and so on to the roots.
+fn climb(debts: &mut [Debt], entries: &mut BTreeMap<Pid, Entry>) {
+    let mut climbing: Vec<(Pid, &mut Debt)> = debts.iter_mut().map(|debt| (debt.reaper, debt)).collect();
+    // NOTE: the number of steps is a wall against parents in a circle.
+    for _ in 0..=entries.len() {
+        if climbing.is_empty() {
+            break;
+        }
+        climbing.retain_mut(|(at, debt)| {
+            let Some(entry) = entries.get_mut(at) else { return false };
+            entry.growth.settle(&mut debt.amount);
+            *at = entry.known.parent;
+            debt.amount != Amount::default()
+        });
+    }
+}
+
+/// Settles the rest of a debt anywhere in the tree: another debt may have taken what was meant for this one.
+fn collect(debt: &mut Debt, entries: &mut BTreeMap<Pid, Entry>) {
+    let Some(agent) = entries.get(&debt.reaper).map(|entry| entry.agent) else { return };
+    for entry in entries.values_mut().filter(|entry| entry.agent == agent) {
+        entry.growth.settle(&mut debt.amount);
     }
 }
 

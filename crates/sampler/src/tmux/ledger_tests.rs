@@ -10,20 +10,20 @@ struct Seen {
     start: u64,
     own: u64,
     reaped: u64,
-    io: IoReading,
+    io: Option<PidIo>,
 }
 
 /// A process that started before the first pass, at 100.
 fn old(pid: u32, parent: u32, own: u64, reaped: u64) -> Seen {
-    Seen { pid, parent, start: 50, own, reaped, io: IoReading::Denied }
+    Seen { pid, parent, start: 50, own, reaped, io: None }
 }
 
 fn born(start: u64, seen: Seen) -> Seen {
     Seen { start, ..seen }
 }
 
-const fn bytes(bytes: u64) -> IoReading {
-    IoReading::Read(PidIo { read_bytes: bytes, write_bytes: 2 * bytes })
+const fn bytes(bytes: u64) -> Option<PidIo> {
+    Some(PidIo { read_bytes: bytes, write_bytes: 2 * bytes })
 }
 
 /// A ledger that was passed over these at 100.
@@ -160,26 +160,16 @@ fn disk_counters_follow_the_same_rules() {
     assert_eq!(io(&[with(parent, bytes(1001)), with(child, bytes(60))]), 11);
     assert_eq!(io(&[with(parent, bytes(1063))]), 2, "60 of the 62 were counted before");
     assert_eq!(io(&[with(parent, bytes(1063)), with(born(350, child), bytes(30))]), 30);
-    assert_eq!(io(&[with(parent, bytes(1063)), with(born(350, child), IoReading::Denied)]), 0);
+    assert_eq!(io(&[with(parent, bytes(1063)), with(born(350, child), None)]), 0);
     assert_eq!(io(&[with(parent, bytes(1064)), with(born(350, child), bytes(40))]), 1, "it rebases");
     assert_eq!(io(&[with(parent, bytes(1064)), with(born(350, child), bytes(41))]), 1);
-}
-
-#[test]
-fn disk_counters_of_a_process_that_ends_between_its_two_files() {
-    let with = |seen: Seen, io| Seen { io, ..seen };
-    let (parent, child) = (old(20, 10, 0, 0), old(21, 20, 0, 0));
-    let mut book = Book::open(&[with(parent, bytes(1000)), with(child, bytes(50))]);
-    let mut io = |seen: &[Seen]| book.pass(seen, &[]).io.write_bytes;
-    assert_eq!(io(&[with(parent, bytes(1000)), with(child, IoReading::Gone)]), 0);
-    assert_eq!(io(&[with(parent, bytes(1052))]), 4, "two times two bytes, and the fifty are known");
 }
 
 #[test]
 fn agents_share_the_ledger() {
     let member = |pid, parent, own_ticks, reaped_ticks, agent| Member {
         stat: PidStat { own_ticks, reaped_ticks, ..stat(pid, parent) },
-        io: IoReading::Denied,
+        io: None,
         agent,
     };
     let mut ledger = Ledger::default();

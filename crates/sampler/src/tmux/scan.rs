@@ -34,17 +34,33 @@ impl Scan {
         self.read(probe)?;
         let branches = tree::walk(&self.table, roots);
         let mut members = Vec::with_capacity(branches.len());
+        let mut heirs: HashMap<Pid, Pid> = HashMap::new();
         for branch in branches {
-            let Some(stat) = self.table.get(&branch.pid) else { continue };
-            let io = match self.io.get(&branch.pid) {
-                Some(io) => *io,
-                None => probe.io(branch.pid)?,
-            };
-            members.push(Member { stat: *stat, io, agent: branch.agent });
+            let Some(mut stat) = self.table.get(&branch.pid).copied() else { continue };
+            if let Some(heir) = heirs.get(&stat.parent) {
+                stat.parent = *heir;
+            }
+            match self.io_of(branch.pid, probe)? {
+                IoReading::Read(io) => members.push(Member { stat, io: Some(io), agent: branch.agent }),
+                IoReading::Denied => members.push(Member { stat, io: None, agent: branch.agent }),
+                // NOTE: it ended between its two files; that counts as if it had ended before the first, and
+                // its children as those of its parent.
+                IoReading::Gone => {
+                    self.table.remove(&branch.pid);
+                    heirs.insert(branch.pid, stat.parent);
+                }
+            }
         }
         self.tracked.clear();
         self.tracked.extend(members.iter().map(|member| member.stat.pid));
         Ok(members)
+    }
+
+    fn io_of(&self, pid: Pid, probe: &mut impl TmuxProbe) -> Result<IoReading, ProbeError> {
+        match self.io.get(&pid) {
+            Some(io) => Ok(*io),
+            None => probe.io(pid),
+        }
     }
 
     /// Forgets everything: there are no trees.

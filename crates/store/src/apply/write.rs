@@ -1,9 +1,10 @@
 //! The rows of one table: the straight way, and the way round by a temporary table.
 
+use std::ops::RangeInclusive;
 use std::pin::pin;
 
 use bytes::{Bytes, BytesMut};
-use event::{Kind, Position};
+use event::{Kind, Position, Time};
 use futures_util::SinkExt;
 use projector::{Entry, ErrorKind, TargetError};
 use tokio_postgres::error::SqlState;
@@ -13,6 +14,7 @@ use super::of_kind;
 use crate::connect::Session;
 use crate::copy;
 use crate::error;
+use crate::merge;
 use crate::rows::Provenance;
 use crate::tables::Table;
 
@@ -45,6 +47,12 @@ impl<'a> Rows<'a> {
     /// The position of the row that COPY counts as `number`, from 1.
     fn position(&self, number: usize) -> Option<Position> {
         of_kind(self.entries, self.kind).nth(number.checked_sub(1)?).map(|(position, _)| position)
+    }
+
+    /// The first and the last time.
+    fn times(&self) -> RangeInclusive<Time> {
+        let times = || of_kind(self.entries, self.kind).map(|(_, event)| event.time());
+        times().min().unwrap_or_default()..=times().max().unwrap_or_default()
     }
 
     /// The position, when there is but one row.
@@ -110,13 +118,13 @@ impl TableWriter {
         let statement = match &mut self.round {
             Some(statement) => statement,
             slot => {
-                let prepared = session.client().prepare(&self.table.stage_copy_sql()).await;
+                let prepared = session.client().prepare(&merge::copy_sql(self.table)).await;
                 slot.insert(prepared.map_err(|error| session.error("preparing a COPY", error))?)
             }
         };
-        let copied = copy_in(session, &self.table.stage_sql(), statement, rows).await;
+        let copied = copy_in(session, &merge::stage_sql(self.table), statement, rows).await;
         copied.map_err(|error| self.refused(session, rows, error))?;
-        let merged = session.client().simple_query(&self.table.merge_sql()).await;
+        let merged = session.client().simple_query(&merge::merge_sql(self.table, rows.times())).await;
         let merged = merged.map_err(|error| {
             let error = session.error(&format!("merging into {}", self.table.name), error);
             error::at(error, rows.only_position())

@@ -73,9 +73,12 @@ async fn wait_for_the_end(log: &EventLog, stop: &CancellationToken) {
     }
 }
 
-/// The samplers that are wanted, with how often each runs.
-fn build_samplers(config: &Config) -> Result<Vec<(Box<dyn Sampler>, Duration)>, Failure> {
-    let mut samplers: Vec<(Box<dyn Sampler>, Duration)> = Vec::new();
+/// A sampler that is wanted, and how often it runs.
+type PacedSource = (Box<dyn Sampler>, Duration);
+
+/// The samplers that are wanted.
+fn build_samplers(config: &Config) -> Result<Vec<PacedSource>, Failure> {
+    let mut samplers: Vec<PacedSource> = Vec::new();
     if let Some(host) = config.host {
         samplers.push((crate::sources::host(&this_host()?)?, host.interval));
     }
@@ -85,10 +88,7 @@ fn build_samplers(config: &Config) -> Result<Vec<(Box<dyn Sampler>, Duration)>, 
     Ok(samplers)
 }
 
-fn start_samplers(
-    log: &EventLog,
-    samplers: Vec<(Box<dyn Sampler>, Duration)>,
-) -> Result<Vec<PacedSampler>, Failure> {
+fn start_samplers(log: &EventLog, samplers: Vec<PacedSource>) -> Result<Vec<PacedSampler>, Failure> {
     let host = this_host()?;
     // NOTE: absent means the name that the log was created with; after a rename events carry the new one.
     let host = (host != log.info().host).then_some(host);
@@ -112,18 +112,15 @@ fn start_projection(
     let live = Live { database: database.clone(), status: projector.status() };
     let stop = stop.clone();
     let task = tokio::spawn(async move {
-        // NOTE: a halt is traced and kept in the status by the projector; recording goes on.
-        let _ = projector.run(projector::Until::Stopped, &stop).await;
+        if let Err(halt) = projector.run(projector::Until::Stopped, &stop).await {
+            tracing::error!(error = chain(&halt), "projecting has halted; recording goes on");
+        }
     });
     (Projecting::Live(Arc::new(live)), Some(task))
 }
 
 /// Says in a few lines what is recorded, where, and what is not set.
-fn announce(
-    config: &Config,
-    log: &EventLog,
-    samplers: &mut [(Box<dyn Sampler>, Duration)],
-) -> Result<(), Failure> {
+fn announce(config: &Config, log: &EventLog, samplers: &mut [PacedSource]) -> Result<(), Failure> {
     let ends = log.ends();
     output::line(&format!("tailwater {} records {}", env!("CARGO_PKG_VERSION"), this_host()?))?;
     output::line(&format!(

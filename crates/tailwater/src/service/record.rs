@@ -2,7 +2,7 @@
 
 use event::json;
 use event::limits::REQUEST_BYTES_MAX;
-use eventlog::EventLog;
+use eventlog::{AppendError, EventLog};
 use serde::Serialize;
 
 use crate::failure::{Failure, chain};
@@ -43,13 +43,20 @@ pub(crate) fn record(log: &EventLog, ndjson: &[u8], skip_invalid: bool) -> Resul
     if lines.events.is_empty() {
         return Ok(RecordAnswer { accepted: 0, first_position: None, last_position: None, skipped });
     }
-    let outcome = log
-        .append(lines.events)
-        .map_err(|error| Failure::error(format!("{}; nothing was recorded", chain(&error))))?;
+    let outcome = log.append(lines.events).map_err(|error| refused(&error))?;
     Ok(RecordAnswer {
         accepted: outcome.events,
         first_position: Some(outcome.first.0),
         last_position: Some(outcome.last().0),
         skipped,
     })
+}
+
+fn refused(error: &AppendError) -> Failure {
+    let fate = match error {
+        // NOTE: a failed fsync leaves open what of it is on the disk; recovery decides.
+        AppendError::Failed(_) => "this request was not acknowledged: record it again after a restart",
+        _ => "nothing was recorded",
+    };
+    Failure::error(format!("{}; {fate}", chain(error)))
 }

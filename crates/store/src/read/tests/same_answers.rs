@@ -102,13 +102,7 @@ fn filter() -> impl Strategy<Value = AgentFilter> {
 fn case() -> impl Strategy<Value = Case> {
     let range = (-300_i64..600, 1_i64..1_500).prop_map(|(from, length)| (from, from + length));
     (vec(agent(), 0..80), vec(system(), 0..40), range, select(&INTERVALS[..]), filter()).prop_map(
-        |(agents, systems, range, interval, filter)| Case {
-            agents,
-            systems,
-            range,
-            interval,
-            filter,
-        },
+        |(agents, systems, range, interval, filter)| Case { agents, systems, range, interval, filter },
     )
 }
 

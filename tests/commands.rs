@@ -1,0 +1,162 @@
+//! Commands beside `run` and `record`: shapes that other tools build on, and what people get wrong.
+
+mod support;
+
+use serde_json::Value;
+use support::database::Database;
+use support::{agent_line, json, record, stderr, stdout, tailwater};
+use tempfile::tempdir;
+
+fn keys(value: &Value) -> Vec<&str> {
+    value.as_object().unwrap().keys().map(String::as_str).collect()
+}
+
+#[test]
+fn machine_readable_shapes_hold() {
+    let home = tempdir().unwrap();
+    let data = home.path().join("data");
+    json(&record(&data, &agent_line("a", 1, 1.0)));
+    let ask = |arguments: &[&str]| json(&tailwater(&data).args(arguments).output().unwrap());
+    let log = ["id", "host", "first_position", "next_position", "durable_position", "bytes"];
+    let status = ask(&["status", "--format", "json"]);
+    assert_eq!(keys(&status), ["log", "projection", "jobs", "quarantine", "gaps", "samplers"]);
+    assert_eq!(keys(&status["log"]), log);
+    assert_eq!(
+        keys(&status["projection"]),
+        ["state", "next_position", "lag_events", "lag_seconds", "unavailable_events", "error"]
+    );
+    assert_eq!(status["projection"]["state"], "disabled");
+    let stat = ask(&["log", "stat", "--format", "json"]);
+    assert_eq!(keys(&stat), [&log[..], &["events", "bytes_per_event", "segments", "holes"]].concat());
+    assert_eq!((stat["events"].as_u64(), stat["next_position"].as_u64()), (Some(1), Some(2)));
+    assert_eq!(stat["id"], status["log"]["id"], "one log");
+}
+
+#[test]
+fn project_answers_in_its_shape() {
+    let Some(database) = Database::create() else { return };
+    let home = tempdir().unwrap();
+    let data = home.path().join("data");
+    json(&record(&data, &agent_line("a", 1, 1.0)));
+    let output = tailwater(&data)
+        .args(["project", "--until-head", "--json", "--database-url", &database.url()])
+        .output()
+        .unwrap();
+    assert_eq!(
+        keys(&json(&output)),
+        [
+            "read",
+            "sent",
+            "inserted",
+            "present",
+            "quarantined",
+            "expired",
+            "unavailable",
+            "seconds",
+            "events_per_second"
+        ]
+    );
+}
+
+#[test]
+fn gaps_are_counted_in_the_status() {
+    let home = tempdir().unwrap();
+    let data = home.path().join("data");
+    let time = "2026-01-02T03:04:05Z";
+    let line = format!(
+        r#"{{"kind":"gap","time":"{time}","from":"{time}","to":"{time}","events":7,"what":"host","reason":"test"}}"#
+    );
+    json(&record(&data, &line));
+    let status = json(&tailwater(&data).args(["status", "--format", "json"]).output().unwrap());
+    assert_eq!(status["gaps"]["events"], 7);
+}
+
+#[test]
+fn commands_that_need_a_database_say_how_to_set_one() {
+    let home = tempdir().unwrap();
+    let data = home.path().join("data");
+    for arguments in [&["project"][..], &["migrate"], &["query", "system", "cpu"]] {
+        let output = tailwater(&data).args(arguments).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        let error = stderr(&output);
+        assert!(error.contains("--database-url") && error.trim_end().lines().count() == 1, "{error}");
+    }
+}
+
+#[test]
+fn migrate_says_what_it_did_and_does_nothing_twice() {
+    let Some(database) = Database::create() else { return };
+    let home = tempdir().unwrap();
+    let data = home.path().join("data");
+    let migrate = || {
+        let output = tailwater(&data).args(["migrate", "--database-url", &database.url()]).output().unwrap();
+        assert!(output.status.success(), "{}", stderr(&output));
+        stdout(&output)
+    };
+    let first = migrate();
+    assert!(first.contains("applied 0001") && first.contains("hypertables of"), "{first}");
+    let again = migrate();
+    assert!(again.contains("up to date") && again.contains("TimescaleDB"), "{again}");
+}
+
+#[test]
+fn queries_name_the_bad_parameter_and_tell_when_nothing_is_found() {
+    let Some(database) = Database::create() else { return };
+    let home = tempdir().unwrap();
+    let data = home.path().join("data");
+    let query = |arguments: &[&str]| {
+        tailwater(&data)
+            .arg("query")
+            .args(arguments)
+            .args(["--database-url", &database.url()])
+            .output()
+            .unwrap()
+    };
+    let missing = query(&["agents", "latest"]);
+    assert_eq!(missing.status.code(), Some(2));
+    assert!(stderr(&missing).contains("tailwater migrate"), "{}", stderr(&missing));
+    tailwater(&data).args(["migrate", "--database-url", &database.url()]).output().unwrap();
+    for (arguments, parameter) in [
+        (&["system", "cpu", "--interval", "5parsecs"][..], "interval"),
+        (&["system", "cpu", "--from", "tomorrow"], "from"),
+        (&["agents", "mem", "--state", "asleep"], "state"),
+    ] {
+        let output = query(arguments);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        assert!(stderr(&output).contains(&format!("--{parameter}")), "{}", stderr(&output));
+    }
+    let nothing = query(&["system", "cpu", "--format", "json"]);
+    assert_eq!((nothing.status.code(), stdout(&nothing).trim()), (Some(1), "[]"));
+}
+
+#[test]
+fn configuration_is_made_checked_and_shown_without_secrets() {
+    let home = tempdir().unwrap();
+    let data = home.path().join("data");
+    let file = home.path().join(".config/tailwater/tailwater.toml");
+    let config = |arguments: &[&str]| tailwater(&data).arg("config").args(arguments).output().unwrap();
+    assert!(config(&["init"]).status.success());
+    assert!(std::fs::read_to_string(&file).unwrap().contains("# sync = \"interval:200ms\""));
+    let again = config(&["init"]);
+    assert_eq!(again.status.code(), Some(2));
+    assert!(stderr(&again).contains("is there already"), "{}", stderr(&again));
+    std::fs::write(&file, "[log]\nsync = \"always\"\n[database]\nurl = \"postgres://me:sekret@db:5433/x\"\n")
+        .unwrap();
+    let check = config(&["check"]);
+    assert!(check.status.success() && stdout(&check).contains("tailwater.toml"), "{}", stdout(&check));
+    let shown = json(&config(&["show", "--format", "json"]));
+    let setting =
+        |key: &str| shown.as_array().unwrap().iter().find(|setting| setting["key"] == key).cloned().unwrap();
+    assert_eq!(setting("log.sync")["value"], "always");
+    assert!(setting("log.sync")["origin"].as_str().unwrap().ends_with("tailwater.toml"));
+    assert_eq!(setting("data_dir")["origin"], "variable TAILWATER_DATA_DIR");
+    assert_eq!(setting("tmux.interval")["origin"], "default");
+    assert!(setting("database.url")["value"].as_str().unwrap().contains("db:5433/x"));
+    for format in ["table", "json", "csv"] {
+        assert!(!stdout(&config(&["show", "--format", format])).contains("sekret"));
+    }
+    std::fs::write(&file, "[log]\nsnyc = \"always\"\n").unwrap();
+    let bad = config(&["check"]);
+    assert_eq!(bad.status.code(), Some(2));
+    assert!(stderr(&bad).contains("unknown setting log.snyc"), "{}", stderr(&bad));
+}

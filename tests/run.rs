@@ -1,0 +1,164 @@
+//! `run`: what it says, what it samples, and how it ends.
+
+mod support;
+
+use std::process::{Command, Stdio};
+
+use rustix::process::Signal;
+use serde_json::Value;
+use support::daemon::Daemon;
+use support::database::Database;
+use support::{agent_line, eventually, json, record, stderr, tailwater};
+use tempfile::tempdir;
+
+#[test]
+fn with_nothing_configured_it_says_what_it_found_and_what_is_missing() {
+    let home = tempdir().unwrap();
+    let data = home.path().join("data");
+    let daemon = Daemon::start(&data, &[]);
+    let output = eventually("the summary", || {
+        let output = daemon.output();
+        output.contains("ask it").then_some(output)
+    });
+    let log = data.join("log").display().to_string();
+    for words in [log.as_str(), "sync interval:200ms", "host:", "tmux:", "none set", "--database-url"] {
+        assert!(output.contains(words), "{words:?} is not in {output}");
+    }
+    assert!(output.lines().count() <= 10, "a few lines: {output}");
+}
+
+#[test]
+fn it_ends_well_on_sigterm_and_on_sigint() {
+    for signal in [Signal::TERM, Signal::INT] {
+        let home = tempdir().unwrap();
+        let data = home.path().join("data");
+        let daemon = Daemon::start(&data, &[]);
+        json(&record(&data, &agent_line("a", 1, 1.0)));
+        daemon.signal(signal);
+        let (status, output) = daemon.wait();
+        assert!(status.success(), "{signal:?}: {output}");
+        assert!(!data.join("tailwater.sock").exists());
+        let stat = json(&tailwater(&data).args(["log", "stat", "--format", "json"]).output().unwrap());
+        assert_eq!(stat["durable_position"].as_u64(), stat["next_position"].as_u64().map(|next| next - 1));
+    }
+}
+
+#[test]
+fn a_bad_setting_ends_it_with_one_line_before_anything_is_made() {
+    let home = tempdir().unwrap();
+    let data = home.path().join("data");
+    let check = |arguments: &[&str], variable: (&str, &str), says: &str| {
+        let output = tailwater(&data).args(arguments).env(variable.0, variable.1).output().unwrap();
+        let error = stderr(&output);
+        assert_eq!(output.status.code(), Some(2), "{error}");
+        assert!(error.contains(says) && error.trim_end().lines().count() == 1, "{error}");
+        assert!(!data.exists());
+    };
+    check(&["run", "--listen", "everywhere"], ("X", ""), "server.listen (flag --listen)");
+    check(&["run"], ("TAILWATER_LOG_SYNC", "never"), "log.sync (variable TAILWATER_LOG_SYNC)");
+    check(&["run"], ("TAILWATER_HOST_INTERVAL", "1ms"), "from 100ms to 1h");
+    check(&["run"], ("TAILWATER_TMUX_PATTERN", "a.*"), "agent");
+    let url = "postgres://me:sekret@db/x?sslmode=verify-full";
+    check(&["run", "--database-url", url], ("X", ""), "sslmode=verify-full");
+    let output = tailwater(&data).args(["run", "--database-url", url]).output().unwrap();
+    assert!(!stderr(&output).contains("sekret"));
+}
+
+#[test]
+fn a_listen_address_is_accepted_and_nothing_listens() {
+    let home = tempdir().unwrap();
+    let data = home.path().join("data");
+    let daemon = Daemon::start(&data, &["--listen", "127.0.0.1:19470"]);
+    eventually("the summary", || daemon.output().contains("127.0.0.1:19470").then_some(()));
+    assert!(std::net::TcpStream::connect("127.0.0.1:19470").is_err());
+}
+
+#[test]
+fn a_failed_log_ends_it_with_one_line() {
+    let home = tempdir().unwrap();
+    let data = home.path().join("data");
+    json(&record(&data, &agent_line("a", 1, 1.0)));
+    let plain = tailwater(&data);
+    let environment: Vec<_> =
+        plain.get_envs().filter_map(|(key, value)| Some((key.to_owned(), value?.to_owned()))).collect();
+    let script = format!("trap '' XFSZ; ulimit -f 1024; exec {} run", env!("CARGO_BIN_EXE_tailwater"));
+    let mut limited = Command::new("sh");
+    limited.env_clear().envs(environment).args(["-c", &script]).stdin(Stdio::null());
+    let daemon = Daemon::start_command(&data, &mut limited);
+    let many: String = (0..20_000).map(|second| agent_line("b", second, 1.0)).collect();
+    let refused = record(&data, &many);
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(stderr(&refused).contains("File too large"), "{}", stderr(&refused));
+    let (status, output) = daemon.wait();
+    assert_eq!(status.code(), Some(2), "{output}");
+    assert!(output.contains("the log has failed") && output.contains("File too large"), "{output}");
+    assert_eq!(json(&record(&data, &agent_line("a", 2, 1.0)))["accepted"], 1, "and opens again");
+}
+
+/// A tmux server of a test's own.
+struct Tmux {
+    socket: std::path::PathBuf,
+}
+
+impl Tmux {
+    fn session(&self, name: &str, command: &str) {
+        let status = Command::new("tmux")
+            .arg("-S")
+            .arg(&self.socket)
+            .args(["-f", "/dev/null", "new-session", "-d", "-s", name, command])
+            .status()
+            .unwrap();
+        assert!(status.success(), "tmux makes the session {name}");
+    }
+}
+
+impl Drop for Tmux {
+    fn drop(&mut self) {
+        let _ = Command::new("tmux").arg("-S").arg(&self.socket).arg("kill-server").status();
+    }
+}
+
+#[test]
+fn tmux_sessions_are_agents_from_the_first_sample_to_the_answer_of_a_query() {
+    let Some(database) = Database::create() else { return };
+    let home = tempdir().unwrap();
+    let data = home.path().join("data");
+    let tmux = Tmux { socket: home.path().join("tmux") };
+    tmux.session("a1", "exec sh -c 'while :; do :; done'");
+    tmux.session("a10", "exec sleep 600");
+    let mut command = tailwater(&data);
+    command.env("TAILWATER_TMUX_SOCKET", &tmux.socket).env("TAILWATER_TMUX_INTERVAL", "200ms").args([
+        "run",
+        "--database-url",
+        &database.url(),
+    ]);
+    let daemon = Daemon::start_command(&data, &mut command);
+    let query = |arguments: &[&str]| {
+        let output = tailwater(&data)
+            .arg("query")
+            .args(arguments)
+            .args(["--format", "json"])
+            .args(["--database-url", &database.url()])
+            .output()
+            .unwrap();
+        serde_json::from_slice::<Value>(&output.stdout).unwrap_or_default()
+    };
+    let (busy, idle) = eventually("both agents have a CPU reading", || {
+        let rows = query(&["agents", "latest"]);
+        let cpu = |name: &str| {
+            rows.as_array()?.iter().find(|row| row["agent_name"] == name)?["cpu_percent"].as_f64()
+        };
+        Some((cpu("a1")?, cpu("a10")?)).filter(|(busy, _)| *busy > 0.0)
+    });
+    assert!(busy > 5.0 * idle + 1.0, "a1 burns, a10 sleeps: {busy} and {idle}");
+    let series = query(&["agents", "cpu", "--agent", "a1", "--interval", "1h"]);
+    assert!(series.as_array().unwrap().iter().all(|row| row["agent_name"] == "a1"), "{series}");
+    let summary = query(&["agents", "summary", "a10"]);
+    assert_eq!(summary["agent_name"], "a10");
+    assert_eq!(summary["network"]["rx_bytes"], Value::Null, "{summary}");
+    assert_eq!(summary["cost"], Value::Null, "until prices come: {summary}");
+    let hosts = query(&["system", "mem"]);
+    assert!(hosts[0]["mem_used_bytes"].as_u64().unwrap() > 0, "{hosts}");
+    let samplers = daemon.status()["samplers"].clone();
+    assert!(samplers.as_array().unwrap().iter().all(|sampler| sampler["state"] == "ok"), "{samplers}");
+}
