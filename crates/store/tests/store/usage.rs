@@ -1,5 +1,7 @@
 //! Token usage: snapshots of one call, in any order.
 
+use std::slice;
+
 use event::{Event, TokenUsage};
 use projector::ApplyOutcome;
 use proptest::prelude::*;
@@ -31,7 +33,7 @@ async fn the_larger_snapshot_wins() {
     let Some(world) = World::new().await else { return };
     let check = async |first: TokenUsage, second: TokenUsage, kept: &str| {
         // One after the other, in both orders of arrival, and together.
-        let [one, two] = [events(&[first.clone()]), events(&[second.clone()])];
+        let [one, two] = [events(slice::from_ref(&first)), events(slice::from_ref(&second))];
         let both = events(&[first, second]);
         assert_eq!(kept_after(&world, &[(1, one.clone()), (2, two.clone())]).await, [kept]);
         assert_eq!(kept_after(&world, &[(2, two), (1, one)]).await, [kept]);
