@@ -8,7 +8,8 @@
 //!                               data, fatal ──────► halt: a person must look; recording goes on
 //! ```
 //!
-//! While a batch is applied, the next one is read. After any error the connection is dropped: what it had
+//! While a batch is applied, the next one is read. While there is nothing to apply, an empty batch confirms the
+//! range now and then: only so does an idle projector notice that its database was replaced. After any error the connection is dropped: what it had
 //! not committed, the server rolls back, and the claim of the next connection finds out what is so.
 
 use std::future::Future;
@@ -262,25 +263,29 @@ impl<S: Source, T: Target> Projector<S, T> {
         }
     }
 
-    /// The entries from `next` on, waiting for them; `None` when told to stop.
+    /// The entries from `next` on, waiting for them; empty when there were none for so long that the range
+    /// should be confirmed; `None` when told to stop.
     async fn next_entries(
         &self,
         ahead: Vec<Entry>,
         next: Position,
         stop: &CancellationToken,
     ) -> Result<Option<Vec<Entry>>, SourceError> {
-        let mut entries = ahead;
-        while entries.is_empty() {
-            if next >= self.source.ends().next {
-                self.tell(|status| status.state = State::Live);
-            }
-            match unless_stopped(stop, self.source.wait_for(next)).await {
-                None => return Ok(None),
-                Some(outcome) => outcome?,
-            }
-            entries = self.source.read(next, self.settings.batch).await?;
+        if !ahead.is_empty() {
+            return Ok(Some(ahead));
         }
-        Ok(Some(entries))
+        if next >= self.source.ends().next {
+            self.tell(|status| status.state = State::Live);
+        }
+        let wait = tokio::time::timeout(self.settings.confirm_interval, self.source.wait_for(next));
+        match unless_stopped(stop, wait).await {
+            None => Ok(None),
+            Some(Err(_)) => Ok(Some(Vec::new())),
+            Some(Ok(outcome)) => {
+                outcome?;
+                self.source.read(next, self.settings.batch).await.map(Some)
+            }
+        }
     }
 
     fn applied(&self, to: Cursor, outcome: ApplyOutcome, carry: &mut Carry) {

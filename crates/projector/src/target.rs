@@ -64,7 +64,8 @@ pub struct Batch<'a> {
     pub from: Cursor,
     /// How far it is afterwards.
     pub to: Cursor,
-    /// Dense entries from `from.next` up to `to.next`; every one is an event of a known kind.
+    /// Dense entries from `from.next` up to `to.next`; every one is an event of a known kind. Without any, and
+    /// with `to` as `from`, the batch only confirms that the range is where it should be.
     pub entries: &'a [Entry],
 }
 

@@ -151,7 +151,7 @@ impl World {
     /// A zombie whose parent can wait for it.
     fn zombie(&self, choice: usize) -> Option<u32> {
         self.choose(choice, |_, process| {
-            process.life == Life::Zombie && self.processes.get(&process.parent).is_some()
+            process.life == Life::Zombie && self.processes.contains_key(&process.parent)
         })
     }
 
