@@ -52,8 +52,8 @@ fn bad_input_gets_one_line_and_nothing_is_recorded() {
     check(with(r#""mem_percent":NaN"#).as_bytes(), &["field mem_percent"]);
     check(with(r#""net_rx_bytes":-1"#).as_bytes(), &["field net_rx_bytes", "-1"]);
     let long = with(&format!(r#""role":"{}""#, "x".repeat(5 * 1024 * 1024)));
-    check(long.as_bytes(), &["5243", "1048576"]);
-    check(b"{\"kind\":\"agent_sample\",\"role\":\"\xff\"}\n", &["UTF-8", "byte"]);
+    check(long.as_bytes(), &["field role", "5243", "1048576"]);
+    check(b"{\"kind\":\"agent_sample\",\"role\":\"\xff\"}\n", &["field role", "UTF-8", "byte"]);
     check(&good.as_bytes()[..40], &["field time", "EOF"]);
     let after = json(&record(&data, &good));
     assert_eq!(after["first_position"], 1, "nothing was recorded before");

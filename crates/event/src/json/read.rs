@@ -20,10 +20,6 @@ impl Problem {
     pub(super) fn of(field: &str, message: String) -> Self {
         Self { field: Some(field.to_owned()), message }
     }
-
-    fn whole_line(message: String) -> Self {
-        Self { field: None, message }
-    }
 }
 
 impl fmt::Display for Problem {
@@ -87,12 +83,13 @@ pub fn parse_lines(bytes: &[u8]) -> Lines {
 /// # Errors
 /// What is wrong with it: too long, not UTF-8, no JSON object, or a field that breaks its type or limit.
 pub fn parse_line(line: &[u8]) -> Result<Event, Problem> {
-    if line.len() > LINE_BYTES_MAX {
-        let message = format!("has {} bytes, the most is {LINE_BYTES_MAX}", line.len());
-        return Err(Problem::whole_line(message));
+    if let Some(beginning) = line.get(..LINE_BYTES_MAX).filter(|_| line.len() > LINE_BYTES_MAX) {
+        let message = format!("the line has {} bytes, the most is {LINE_BYTES_MAX}", line.len());
+        return Err(Problem { field: field_at_the_end_of(beginning), message });
     }
-    let text = std::str::from_utf8(line).map_err(|error| {
-        Problem::whole_line(format!("is not UTF-8 from byte {} on", error.valid_up_to() + 1))
+    let text = std::str::from_utf8(line).map_err(|error| Problem {
+        field: line.get(..error.valid_up_to()).and_then(field_at_the_end_of),
+        message: format!("the line is not UTF-8 from byte {} on", error.valid_up_to() + 1),
     })?;
     let mut fields = Fields::parse(text)?;
     let name = fields.required_text("kind")?;
@@ -104,6 +101,15 @@ pub fn parse_line(line: &[u8]) -> Result<Event, Problem> {
     fields.finish(kind.name())?;
     limits::check(&event).map_err(|invalid| Problem::of(invalid.field, invalid.problem))?;
     Ok(event)
+}
+
+/// The field in which this beginning of a line breaks off.
+fn field_at_the_end_of(beginning: &[u8]) -> Option<String> {
+    let valid = match std::str::from_utf8(beginning) {
+        Ok(text) => text,
+        Err(error) => std::str::from_utf8(beginning.get(..error.valid_up_to())?).ok()?,
+    };
+    Fields::parse(valid).err()?.field
 }
 
 fn take_event(kind: Kind, fields: &mut Fields) -> Result<Event, Problem> {

@@ -65,9 +65,17 @@ fn lines_that_are_no_object_are_refused() {
     check(r#"{"kind":"agent_sample""#, None, "EOF");
     check(r#"{"kind":"agent_sample","time":"2026-"#, Some("time"), "EOF");
     check(r#"{"kind":"gap"} {}"#, None, "trailing");
-    assert!(parse_line(b"{\"kind\":\"\xff\"}").unwrap_err().message.contains("not UTF-8 from byte 10"));
     let long = vec![b' '; LINE_BYTES_MAX + 1];
     assert!(parse_line(&long).unwrap_err().message.contains("the most is 1048576"));
+}
+
+#[test]
+fn a_line_that_cannot_be_read_to_its_end_still_names_the_field() {
+    let problem = parse_line(b"{\"kind\":\"gap\",\"what\":\"\xff\"}").unwrap_err();
+    assert_eq!(problem.to_string(), "field what: the line is not UTF-8 from byte 23 on");
+    let long = format!("{{{BASE},\"role\":\"{}\"}}", "é".repeat(LINE_BYTES_MAX));
+    let problem = parse_line(long.as_bytes()).unwrap_err();
+    assert_eq!(problem.field.as_deref(), Some("role"));
 }
 
 #[test]
