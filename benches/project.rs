@@ -53,7 +53,7 @@ use std::time::{Duration, Instant};
 use copy::Rows;
 use event::HostName;
 use eventlog::{EventLog, Settings, Sync};
-use projector::{Projector, Until};
+use projector::{Projector, ReadLimits, Until};
 use report::{Pairs, Report, median};
 use samples::Passes;
 use store::testing::{SERVER_VARIABLE, TestDatabase};
@@ -134,9 +134,10 @@ async fn settle(database: &TestDatabase) {
 
 fn settings() -> projector::Settings {
     let mut settings = projector::Settings::default();
-    let most = settings.batch.events_max;
-    settings.batch.events_max =
-        env::var("BENCH_BATCH_EVENTS").map_or(most, |text| text.parse().expect("a number"));
+    if let Ok(most) = env::var("BENCH_BATCH_EVENTS") {
+        let events_max = most.parse().expect("a number");
+        settings.batch = ReadLimits { events_max, bytes_max: usize::MAX };
+    }
     settings
 }
 

@@ -57,26 +57,26 @@ impl Rows {
 
     /// One COPY, and so one transaction, for all; gives the number of rows.
     pub async fn copy_at_once(&self, client: &Client) -> u64 {
-        copy(client, self.batches.iter().flatten()).await
+        copy(client, self.batches.iter().flatten().cloned()).await
     }
 
     /// One COPY for each batch; gives the number of rows.
     pub async fn copy_in_batches(&self, client: &Client) -> u64 {
         let mut rows = 0;
         for pieces in &self.batches {
-            rows += copy(client, pieces.iter()).await;
+            rows += copy(client, pieces.iter().cloned()).await;
         }
         rows
     }
 }
 
-async fn copy(client: &Client, pieces: impl Iterator<Item = &Piece>) -> u64 {
+async fn copy(client: &Client, pieces: impl Iterator<Item = Piece>) -> u64 {
     let sql = format!("COPY agent_metrics ({COLUMNS}) FROM STDIN (FORMAT binary)");
     let sink = client.copy_in::<_, Cursor<Piece>>(&sql).await;
     let mut sink = pin!(sink.expect("COPY … FROM STDIN"));
     let (header, trailer) = (Piece::from(HEADER.as_slice()), Piece::from(TRAILER.as_slice()));
-    for piece in std::iter::once(&header).chain(pieces).chain([&trailer]) {
-        sink.feed(Cursor::new(Arc::clone(piece))).await.expect("a server that takes it");
+    for piece in std::iter::once(header).chain(pieces).chain([trailer]) {
+        sink.feed(Cursor::new(piece)).await.expect("a server that takes it");
     }
     sink.finish().await.expect("a COPY that is complete")
 }

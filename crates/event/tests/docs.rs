@@ -1,4 +1,5 @@
 //! `docs/events.md` says what the code does: its examples parse, its tables have every field and kind.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests panic as tests do")]
 
 mod support;
 

@@ -2,6 +2,7 @@
 //!
 //! The bytes lie in `fixtures/v1.txt`, field by field; they were made from the MessagePack specification by
 //! other means than this crate's encoder.
+#![allow(clippy::unwrap_used, reason = "helpers of tests panic as tests do")]
 
 mod support;
 

@@ -1,4 +1,5 @@
 //! NDJSON: whatever is valid survives a line, and many lines are read one by one.
+#![allow(clippy::unwrap_used, reason = "helpers of tests panic as tests do")]
 
 mod support;
 

@@ -1,4 +1,5 @@
 //! Records: whatever is valid comes back as it was, and whatever was changed is refused.
+#![allow(clippy::unwrap_used, reason = "helpers of tests panic as tests do")]
 
 mod support;
 

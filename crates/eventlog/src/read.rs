@@ -9,6 +9,9 @@ use crate::error::{EngineError, ReadError};
 use crate::layout::{key_position, position_key};
 use crate::open::EventLog;
 
+/// Most entries that a read reserves memory for before it has them: about a megabyte.
+const ENTRIES_RESERVED_MAX: usize = 4_096;
+
 /// How much one read gives at the most; always one entry if there is one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ReadLimits {
@@ -27,15 +30,15 @@ impl EventLog {
         let durable = self.ends().durable;
         let available = durable.next().since(from);
         let events_max = limits.events_max.min(usize::try_from(available).unwrap_or(usize::MAX));
-        let mut entries = Vec::with_capacity(events_max);
+        // NOTE: bytes_max may end a read of a long log far earlier than events_max.
+        let mut entries = Vec::with_capacity(events_max.min(ENTRIES_RESERVED_MAX));
         if events_max == 0 {
             return Ok(entries);
         }
         let mut bytes = 0;
         let mut position = from;
         for guard in self.events().range(position_key(from)..=position_key(durable)) {
-            let (key, record) =
-                guard.into_inner().map_err(|error| engine_error(position, error))?;
+            let (key, record) = guard.into_inner().map_err(|error| engine_error(position, error))?;
             let found = key_position(&key).unwrap_or_default();
             if found != position {
                 return Err(ReadError::Missing { from: position, to: found.before() });
@@ -66,10 +69,8 @@ impl EventLog {
         if position > self.ends().durable {
             return Ok(None);
         }
-        let record = self
-            .events()
-            .get(position_key(position))
-            .map_err(|error| engine_error(position, error))?;
+        let record =
+            self.events().get(position_key(position)).map_err(|error| engine_error(position, error))?;
         let Some(record) = record else { return Ok(None) };
         match wire::open(&self.info().birth_id, position, &record) {
             Ok(record) => Ok(Some(record.checksum)),

@@ -1,4 +1,5 @@
 //! The log's promises, one by one, on a real directory.
+#![allow(clippy::unwrap_used, reason = "helpers of tests panic as tests do")]
 
 mod support;
 

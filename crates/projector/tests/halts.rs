@@ -1,4 +1,5 @@
 //! What a person must look at: the projector halts at once, says why, and changes nothing.
+#![cfg(test)]
 
 mod support;
 
@@ -130,6 +131,24 @@ async fn a_range_that_is_overtaken_twice_running_halts() {
     assert_eq!(world.target.rows().len(), 10, "what was committed stays, nothing else came");
     let next = world.target.range(world.log.identity().log_id).unwrap().cursor.next;
     assert_eq!(next, Position(11));
+}
+
+/// Each confirms its range now and then: they find each other though nothing comes, and one gives up.
+#[tokio::test(start_paused = true)]
+async fn two_idle_projectors_find_each_other_and_one_halts() {
+    let world = World::with(samples(0, 20));
+    let first = world.start();
+    sleep(Duration::from_secs(3)).await;
+    let second = world.start();
+    sleep(Duration::from_secs(3_600)).await;
+    let mut states = [first.status().state, second.status().state];
+    states.sort_by_key(|state| state.as_str());
+    assert_eq!(states, [State::Halted, State::Live]);
+    let (halted, live) =
+        if first.status().state == State::Halted { (first, second) } else { (second, first) };
+    assert!(matches!(halted.ended().await, Err(Halt::TwoWriters { .. })));
+    live.stopped().await;
+    world.assert_all_applied();
 }
 
 /// An outage between two thefts does not hide the second one.

@@ -3,6 +3,7 @@
 //!
 //! After each step the tables hold exactly what the log says up to the furthest position that this database
 //! has reached, and at the end, after a clean run, all of it.
+#![cfg(test)]
 
 mod support;
 

@@ -1,4 +1,5 @@
 //! The good days: everything arrives once and in order, durable positions only, and the status is true.
+#![cfg(test)]
 
 mod support;
 

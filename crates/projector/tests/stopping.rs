@@ -1,4 +1,5 @@
 //! The end: told to stop, a projector ends at once wherever it waits, and finishes what is under way.
+#![cfg(test)]
 
 mod support;
 

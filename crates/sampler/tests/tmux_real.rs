@@ -4,6 +4,9 @@
 //! on a loaded machine a loop that burns does not get its core. The sampler's own idea of the time between two
 //! passes is a clock that the tests move by one second, so that a percent is a hundredth of a second.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by a panic, its helpers too")]
+#![expect(clippy::print_stdout, reason = "a skipped test says so loudly")]
+
 mod common;
 
 use std::process::Command;

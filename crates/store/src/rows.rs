@@ -98,3 +98,55 @@ fn gap<'a>(it: &Gap, out: &'a mut BytesMut) -> Row<'a> {
     row.time(it.time).time(it.from).time(it.to).count(it.events).text(&it.what).text(&it.reason);
     row
 }
+
+#[cfg(test)]
+mod tests {
+    use bytes::Buf;
+    use event::Kind;
+
+    use super::*;
+    use crate::tables::TABLES;
+
+    /// How many fields the row says it has, and how many there are.
+    fn fields(mut row: &[u8]) -> (usize, usize) {
+        let said = usize::try_from(row.get_i16()).unwrap();
+        let mut found = 0;
+        while row.has_remaining() {
+            let length = usize::try_from(row.get_i32()).unwrap_or(0);
+            row.advance(length);
+            found += 1;
+        }
+        (said, found)
+    }
+
+    #[test]
+    fn every_row_has_a_field_for_each_column() {
+        let events = [
+            Event::AgentSample(AgentSample::default()),
+            Event::SystemSample(SystemSample::default()),
+            Event::ChannelSample(ChannelSample::default()),
+            Event::TokenUsage(TokenUsage::default()),
+            Event::AgentState(AgentState::default()),
+            Event::Gap(Gap::default()),
+        ];
+        for ((event, table), kind) in events.iter().zip(TABLES).zip(Kind::ALL) {
+            assert_eq!((event.kind(), table.kind), (kind, kind));
+            let mut row = BytesMut::new();
+            Provenance { log_no: 1, host: "h" }.row(event, Position(7), &mut row);
+            assert_eq!(fields(&row), (table.columns.len(), table.columns.len()), "{}", table.name);
+        }
+    }
+
+    #[test]
+    fn host_log_and_position_end_every_row() {
+        let check = |host: Option<&str>, end: &[u8]| {
+            let event = Event::Gap(Gap { host: host.map(Into::into), ..Gap::default() });
+            let mut row = BytesMut::new();
+            Provenance { log_no: 258, host: "own" }.row(&event, Position(7), &mut row);
+            assert!(row.ends_with(end), "{row:?}");
+        };
+        let rest = [0, 0, 0, 4, 0, 0, 1, 2, 0, 0, 0, 8, 0, 0, 0, 0, 0, 0, 0, 7];
+        check(None, &[&[0, 0, 0, 3][..], b"own", &rest].concat());
+        check(Some("away"), &[&[0, 0, 0, 4][..], b"away", &rest].concat());
+    }
+}

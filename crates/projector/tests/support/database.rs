@@ -76,7 +76,7 @@ pub struct Range {
     pub writer: Option<WriterId>,
 }
 
-/// A batch that was committed.
+/// A batch with entries that was committed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Commit {
     /// Who applied it.
@@ -164,7 +164,7 @@ impl MemoryTarget {
         drop(self.shared.lock().await);
     }
 
-    /// The batches that were committed, in order.
+    /// The batches that were committed, in order; those without entries are not among them.
     pub fn commits(&self) -> Vec<Commit> {
         self.shared.server().commits.clone()
     }
@@ -273,7 +273,8 @@ impl Lane for MemoryLane {
         sleep(STEP).await;
         let range = Range { cursor: batch.to, writer: Some(batch.writer) };
         let commit = Commit { writer: batch.writer, from: batch.from.next, to: batch.to.next };
-        let change = Change { log, lo, range, rows, commit: Some(commit) };
+        let commit = (!batch.entries.is_empty()).then_some(commit);
+        let change = Change { log, lo, range, rows, commit };
         match self.commit(lock, change, fault).await {
             Ok(()) => Ok(outcome),
             Err((Committed::No, error)) => Err(ApplyError::Target(error)),
@@ -343,15 +344,18 @@ async fn finish_alone(
 
 /// The projector's side of the contract.
 fn check_batch(batch: &Batch<'_>) {
-    assert!(!batch.entries.is_empty(), "an empty batch");
+    assert!(batch.lo <= batch.from.next, "a batch before its range");
+    let Some(last) = batch.entries.last() else {
+        assert_eq!(batch.to, batch.from, "an empty batch that moves the cursor");
+        return;
+    };
     let mut next = batch.from.next;
     for entry in batch.entries {
         assert_eq!(entry.position, next, "a batch that is not dense");
         next = next.next();
     }
-    let last = batch.entries.last().map(|entry| Digest { checksum: entry.checksum, at: entry.position });
-    assert_eq!(batch.to, Cursor { next, digest: last }, "the cursor behind a batch");
-    assert!(batch.lo <= batch.from.next, "a batch before its range");
+    let digest = Some(Digest { checksum: last.checksum, at: last.position });
+    assert_eq!(batch.to, Cursor { next, digest }, "the cursor behind a batch");
 }
 
 fn lost() -> TargetError {

@@ -15,7 +15,7 @@ use sampler::{Clock, ManualClock, Pass, Sampler, SystemClock};
 const FOREVER: Duration = Duration::from_secs(120);
 
 /// Whether tmux is missing; says so loudly, and to the file that counts skipped tests.
-pub fn no_tmux() -> bool {
+pub(crate) fn no_tmux() -> bool {
     if Command::new("tmux").arg("-V").output().is_ok() {
         return false;
     }
@@ -29,7 +29,7 @@ pub fn no_tmux() -> bool {
 }
 
 /// Waits until something is so.
-pub fn wait_for(what: &str, mut so: impl FnMut() -> bool) {
+pub(crate) fn wait_for(what: &str, mut so: impl FnMut() -> bool) {
     let start = Instant::now();
     while !so() {
         assert!(start.elapsed() < FOREVER, "waited too long for {what}");
@@ -38,23 +38,23 @@ pub fn wait_for(what: &str, mut so: impl FnMut() -> bool) {
 }
 
 /// A tmux server with a socket in a folder of its own; it ends with this value.
-pub struct Tmux {
+pub(crate) struct Tmux {
     folder: tempfile::TempDir,
 }
 
 impl Tmux {
-    pub fn start(name: &str) -> Self {
+    pub(crate) fn start(name: &str) -> Self {
         // NOTE: beside the build, because /tmp may be a tmpfs, where nothing is ever written to a disk.
         let folder = tempfile::Builder::new().prefix(name).tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
         Self { folder }
     }
 
-    pub fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
     /// Runs tmux and returns what it says, without the last line's end.
-    pub fn run(&self, args: &[&str]) -> String {
+    pub(crate) fn run(&self, args: &[&str]) -> String {
         let mut command = Command::new("tmux");
         command.arg("-u").arg("-S").arg(self.path("s")).args(["-f", "/dev/null"]).args(args);
         let output = command.env_remove("TMUX").output().unwrap();
@@ -63,11 +63,11 @@ impl Tmux {
     }
 
     /// Makes a session that runs this shell script.
-    pub fn session(&self, name: &str, script: &str) {
+    pub(crate) fn session(&self, name: &str, script: &str) {
         self.run(&["new-session", "-d", "-s", name, "--", "sh", "-c", script]);
     }
 
-    pub fn pane_pid(&self, session: &str) -> u32 {
+    pub(crate) fn pane_pid(&self, session: &str) -> u32 {
         self.run(&["list-panes", "-t", &format!("={session}:"), "-F", "#{pane_pid}"]).parse().unwrap()
     }
 }
@@ -97,29 +97,29 @@ impl Clock for OneSecond {
 }
 
 /// The sampler, and its passes.
-pub struct Agents {
+pub(crate) struct Agents {
     clock: Arc<OneSecond>,
     sampler: TmuxSampler<ProcTmux>,
 }
 
 impl Agents {
-    pub fn new(tmux: &Tmux, selector: AgentSelector) -> Self {
+    pub(crate) fn new(tmux: &Tmux, selector: AgentSelector) -> Self {
         let server = TmuxServer::Path(tmux.path("s"));
         Self::with(TmuxSettings { server, timeout: FOREVER, ..TmuxSettings::default() }, selector)
     }
 
-    pub fn with(settings: TmuxSettings, selector: AgentSelector) -> Self {
+    pub(crate) fn with(settings: TmuxSettings, selector: AgentSelector) -> Self {
         let clock = Arc::new(OneSecond(ManualClock::new("2026-01-02T03:04:05Z".parse().unwrap())));
         let probe = ProcTmux::open(settings).unwrap();
         let sampler = TmuxSampler::new(selector, probe, Arc::clone(&clock) as Arc<dyn Clock>);
         Self { clock, sampler }
     }
 
-    pub fn pass(&mut self) -> Told {
+    pub(crate) fn pass(&mut self) -> Told {
         self.try_pass().unwrap()
     }
 
-    pub fn try_pass(&mut self) -> Result<Told, String> {
+    pub(crate) fn try_pass(&mut self) -> Result<Told, String> {
         self.clock.0.advance(Duration::from_secs(1));
         let mut pass = Pass::default();
         self.sampler.sample(self.clock.now(), &mut pass).map_err(|error| {
@@ -132,41 +132,41 @@ impl Agents {
         Ok(Told { samples: pass.events.into_iter().map(agent).collect(), problems: pass.problems })
     }
 
-    pub fn describe(&mut self) -> String {
+    pub(crate) fn describe(&mut self) -> String {
         self.sampler.describe()
     }
 }
 
 /// What one pass told.
 #[derive(Debug)]
-pub struct Told {
-    pub samples: Vec<AgentSample>,
-    pub problems: Vec<String>,
+pub(crate) struct Told {
+    pub(crate) samples: Vec<AgentSample>,
+    pub(crate) problems: Vec<String>,
 }
 
 impl Told {
-    pub fn names(&self) -> Vec<&str> {
+    pub(crate) fn names(&self) -> Vec<&str> {
         self.samples.iter().map(|sample| sample.agent_name.as_str()).collect()
     }
 
-    pub fn agent(&self, name: &str) -> &AgentSample {
+    pub(crate) fn agent(&self, name: &str) -> &AgentSample {
         self.samples.iter().find(|sample| sample.agent_name == name).unwrap()
     }
 
     /// CPU time, milliseconds: a percent of the one second that passed is ten of them.
-    pub fn cpu_ms(&self, name: &str) -> f64 {
+    pub(crate) fn cpu_ms(&self, name: &str) -> f64 {
         self.agent(name).resources.cpu_percent.unwrap() * 10.0
     }
 }
 
 /// How long a process of one thread has run, milliseconds, by the scheduler's own account.
-pub fn scheduled_ms(pid: u32) -> f64 {
+pub(crate) fn scheduled_ms(pid: u32) -> f64 {
     let text = std::fs::read_to_string(format!("/proc/{pid}/schedstat")).unwrap();
     text.split(' ').next().unwrap().parse::<f64>().unwrap() / 1e6
 }
 
 /// The sum of the four times that the shell's `times` prints, such as `0m0.010000s 0m0.020000s`, milliseconds.
-pub fn times_ms(text: &str) -> f64 {
+pub(crate) fn times_ms(text: &str) -> f64 {
     let ms = |word: &str| {
         let (minutes, seconds) = word.trim_end_matches('s').split_once('m').unwrap();
         (minutes.parse::<f64>().unwrap() * 60.0 + seconds.parse::<f64>().unwrap()) * 1000.0
@@ -175,7 +175,7 @@ pub fn times_ms(text: &str) -> f64 {
 }
 
 /// What the kernel says that a process and its reaped children wrote to disks, bytes.
-pub fn write_bytes(pid: u32) -> u64 {
+pub(crate) fn write_bytes(pid: u32) -> u64 {
     let stat = std::fs::read(format!("/proc/{pid}/stat")).unwrap();
     assert_eq!(pid_stat::parse(&stat).unwrap().pid.0, pid);
     pid_io::parse(&std::fs::read(format!("/proc/{pid}/io")).unwrap()).unwrap().write_bytes

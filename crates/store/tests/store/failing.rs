@@ -4,7 +4,7 @@ use std::future::Future;
 use std::time::Duration;
 
 use event::{Event, Position};
-use projector::{ApplyError, ErrorKind, Lane, Target, TargetError, WriterId};
+use projector::{ApplyError, ApplyOutcome, ErrorKind, Lane, Target, TargetError, WriterId};
 use store::testing::TestDatabase;
 use store::{StoreOptions, TimescaleTarget};
 
@@ -223,6 +223,37 @@ async fn a_commit_that_the_server_refuses_is_settled() {
     assert!(error.to_string().contains("late"), "{error}");
     assert_eq!(world.count("agent_metrics").await, 10);
     range.apply(&samples("b", 1)).await;
+}
+
+#[tokio::test]
+async fn a_session_that_is_killed_in_mid_commit_is_settled_by_the_next_claim() {
+    let Some(world) = World::new().await else { return };
+    let mut range = range_with_ten(&world).await;
+    world
+        .execute(
+            "CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql AS
+                 $$ BEGIN PERFORM pg_advisory_xact_lock(7); RETURN NULL; END $$;
+             CREATE CONSTRAINT TRIGGER wait AFTER UPDATE ON tailwater_ranges DEFERRABLE INITIALLY DEFERRED
+             FOR EACH ROW WHEN (NEW.next > 11) EXECUTE FUNCTION wait();
+             SELECT pg_advisory_lock(7)",
+        )
+        .await;
+    let events = samples("b", 3);
+    let killing = async {
+        until_blocked(&world).await;
+        terminate(&world).await;
+    };
+    match tokio::join!(range.try_apply(&events), killing).0 {
+        Err(ApplyError::Unsettled { outcome, source }) => {
+            assert_eq!(outcome, ApplyOutcome { inserted: 3, present: 0 });
+            assert_eq!(source.kind(), ErrorKind::Retry, "{source}");
+        }
+        other => panic!("{other:?}"),
+    }
+    world.execute("SELECT pg_advisory_unlock(7)").await;
+    let mut again = world.range().await;
+    assert_eq!(again.cursor.next, Position(11));
+    assert_eq!(again.apply(&events).await.inserted, 3);
 }
 
 #[tokio::test]
