@@ -22,21 +22,35 @@ pub struct ReadLimits {
 }
 
 impl EventLog {
-    /// Durable entries from `from` on, dense and in order; empty when there are none yet.
+    /// Durable entries from `from` on (zero is before the first), dense and in order; empty when there are
+    /// none yet. What is good in front of a bad record is given first: the next read begins at the bad one.
     ///
     /// # Errors
-    /// When a record is missing or damaged, or fjall cannot read it. Nothing is ever skipped.
+    /// When the first record is missing or damaged, or fjall cannot read it. Nothing is ever skipped.
     pub fn read(&self, from: Position, limits: ReadLimits) -> Result<Vec<Entry>, ReadError> {
         let durable = self.ends().durable;
-        let available = durable.next().since(from);
-        let events_max = limits.events_max.min(usize::try_from(available).unwrap_or(usize::MAX));
-        // NOTE: bytes_max may end a read of a long log far earlier than events_max.
-        let mut entries = Vec::with_capacity(events_max.min(ENTRIES_RESERVED_MAX));
-        if events_max == 0 {
-            return Ok(entries);
+        let from = from.max(Position::FIRST);
+        let available = usize::try_from(durable.next().since(from)).unwrap_or(usize::MAX);
+        let limits = ReadLimits { events_max: limits.events_max.min(available), ..limits };
+        if limits.events_max == 0 {
+            return Ok(Vec::new());
         }
-        let mut bytes = 0;
-        let mut position = from;
+        // NOTE: bytes_max may end a read of a long log far earlier than events_max.
+        let mut entries = Vec::with_capacity(limits.events_max.min(ENTRIES_RESERVED_MAX));
+        match self.read_into(&mut entries, from, durable, limits) {
+            Err(error) if entries.is_empty() => Err(error),
+            _ => Ok(entries),
+        }
+    }
+
+    fn read_into(
+        &self,
+        entries: &mut Vec<Entry>,
+        from: Position,
+        durable: Position,
+        limits: ReadLimits,
+    ) -> Result<(), ReadError> {
+        let (mut position, mut bytes) = (from, 0);
         for guard in self.events().range(position_key(from)..=position_key(durable)) {
             let (key, record) = guard.into_inner().map_err(|error| engine_error(position, error))?;
             let found = key_position(&key).unwrap_or_default();
@@ -47,8 +61,8 @@ impl EventLog {
             bytes += entry.bytes;
             entries.push(entry);
             position = position.next();
-            if entries.len() >= events_max || bytes >= limits.bytes_max {
-                return Ok(entries);
+            if entries.len() >= limits.events_max || bytes >= limits.bytes_max {
+                return Ok(());
             }
         }
         Err(ReadError::Missing { from: position, to: durable })

@@ -120,6 +120,7 @@ fn limits_bound_a_read_and_give_one_entry_at_least() {
     assert_eq!(read(1, 2, usize::MAX), ["a", "b"]);
     assert_eq!(read(3, 9, usize::MAX), ["c", "d"]);
     assert_eq!(read(2, 9, 1), ["b"]);
+    assert_eq!(read(0, 1, usize::MAX), ["a"], "zero is before the first");
 }
 
 #[test]
@@ -256,7 +257,8 @@ fn a_damaged_record_is_named() {
     segment.insert(2_u64.to_be_bytes(), record).unwrap();
     drop((segment, database));
     let log = open(dir.path());
-    let error = log.read(Position::FIRST, ALL).unwrap_err().to_string();
+    assert_eq!(durable_names(&log), ["a"], "what is good in front of it");
+    let error = log.read(Position(2), ALL).unwrap_err().to_string();
     assert!(error.contains("position 2 is damaged") && error.contains("checksum"), "{error}");
     assert!(matches!(log.read(Position(3), ALL).unwrap()[0].event, Decoded::Event(_)));
 }
@@ -274,6 +276,7 @@ fn a_missing_record_is_named() {
     segment.remove(2_u64.to_be_bytes()).unwrap();
     drop((segment, database));
     let log = open(dir.path());
-    let error = log.read(Position::FIRST, ALL).unwrap_err().to_string();
+    assert_eq!(durable_names(&log), ["a"]);
+    let error = log.read(Position(2), ALL).unwrap_err().to_string();
     assert_eq!(error, "positions 2 to 2 are missing from the log");
 }

@@ -238,7 +238,8 @@ impl<S: Source, T: Target> Projector<S, T> {
                 Ok(None) | Err(SourceError::Closed) => return Ok(Pause::Done),
                 Err(error) => return Err(Halt::Source(error)),
             };
-            let to = cursor_after(&entries, cursor)?;
+            let entries = known(entries)?;
+            let to = cursor_after(&entries, cursor);
             let batch = Batch { writer: self.writer, lo: range.lo, from: cursor, to, entries: &entries };
             let read_ahead = self.source.read(to.next, self.settings.batch);
             let (applied, following) = tokio::join!(lane.apply(&batch), read_ahead);
@@ -257,7 +258,7 @@ impl<S: Source, T: Target> Projector<S, T> {
             cursor = to;
             // NOTE: an error of reading ahead comes again when it is that batch's turn.
             ahead = following.unwrap_or_default();
-            if ahead.is_empty() {
+            if ahead.is_empty() && !until.is_reached(cursor.next) {
                 unless_stopped(stop, tokio::time::sleep(self.settings.live_pause)).await;
             }
         }
@@ -360,15 +361,26 @@ fn check_range(source: &impl Source, range: &RangeState) -> Result<(), Divergenc
     }
 }
 
-/// Where the cursor is after these entries.
-fn cursor_after(entries: &[Entry], cursor: Cursor) -> Result<Cursor, Halt> {
-    for entry in entries {
-        if let Decoded::Unknown { kind, version } = entry.event {
-            return Err(Halt::UnknownKind { position: entry.position, kind, version });
+/// The entries in front of the first one that a newer version wrote, which stops the projection at its turn.
+fn known(mut entries: Vec<Entry>) -> Result<Vec<Entry>, Halt> {
+    let newer = entries.iter().enumerate().find_map(|(index, entry)| match entry.event {
+        Decoded::Unknown { kind, version } => Some((index, kind, version, entry.position)),
+        Decoded::Event(_) => None,
+    });
+    match newer {
+        Some((0, kind, version, position)) => Err(Halt::UnknownKind { position, kind, version }),
+        Some((index, ..)) => {
+            entries.truncate(index);
+            Ok(entries)
         }
+        None => Ok(entries),
     }
-    Ok(entries.last().map_or(cursor, |last| Cursor {
+}
+
+/// Where the cursor is after these entries.
+fn cursor_after(entries: &[Entry], cursor: Cursor) -> Cursor {
+    entries.last().map_or(cursor, |last| Cursor {
         next: last.position.next(),
         digest: Some(Digest { checksum: last.checksum, at: last.position }),
-    }))
+    })
 }
