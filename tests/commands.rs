@@ -1,4 +1,5 @@
 //! Commands beside `run` and `record`: shapes that other tools build on, and what people get wrong.
+#![cfg(test)]
 
 mod support;
 

@@ -1,4 +1,5 @@
 //! The whole path with the real binary and a real TimescaleDB: nothing acknowledged is lost, nothing arrives twice.
+#![cfg(test)]
 
 mod support;
 

@@ -1,4 +1,5 @@
 //! `record`: what is acknowledged, and what bad input gets.
+#![cfg(test)]
 
 mod support;
 

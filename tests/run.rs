@@ -1,4 +1,5 @@
 //! `run`: what it says, what it samples, and how it ends.
+#![cfg(test)]
 
 mod support;
 

@@ -1,13 +1,5 @@
 //! What the end-to-end tests share: the real binary, real servers, and an oracle of what was acknowledged.
-#![allow(
-    dead_code,
-    unreachable_pub,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::print_stderr,
-    reason = "test support; each test file uses its part"
-)]
+#![allow(dead_code, unreachable_pub, reason = "each test file uses its part")]
 
 pub mod daemon;
 pub mod database;
