@@ -223,10 +223,14 @@ async fn measure(round: u64, dir: &Path, events: u64, rows: &Rows, findings: &mu
     let single = measure_single().await;
 
     let rate = |drained: &Drained| events as f64 / drained.seconds;
+    let (drain, reapply) = (rate(&first), rate(&again));
+    println!(
+        "round {round}: \\copy {at_once:.0}/s, by 20,000 {batched:.0}/s; drain {drain:.0}/s, again {reapply:.0}/s"
+    );
     findings.batched.add(batched, at_once);
-    findings.drain.add(rate(&first), at_once);
-    findings.again.add(rate(&again), at_once);
-    findings.single.add(rate(&first), single);
+    findings.drain.add(drain, at_once);
+    findings.again.add(reapply, at_once);
+    findings.single.add(drain, single);
     findings.cpu_microseconds.push(first.cpu_seconds * 1e6 / events as f64);
     findings.peak_mib.push(first.peak_mib);
 }

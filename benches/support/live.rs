@@ -45,7 +45,7 @@ pub async fn measure(seconds: u64, report: &mut Report) {
     let totals = projecting.await.expect("no panic").expect("no halt");
     assert_eq!(totals.inserted, last.0);
     assert_rows(&database, last.0).await;
-    log.close().expect("closed");
+    tokio::task::spawn_blocking(move || log.close()).await.expect("no panic").expect("closed");
     database.drop().await;
 
     let warm_up = usize::try_from(WARM_UP_SECONDS * BATCHES_PER_SECOND).expect("a number of batches");

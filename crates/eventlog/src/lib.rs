@@ -13,7 +13,7 @@
 //! In every mode readers see durable positions only: a reader that wants more asks for a sync.
 //!
 //! A data directory holds `lock` (held by the one process that has the log open; says who that is) and
-//! `log` (the fjall database, see [`mod@layout`]). This crate is the only one that names fjall.
+//! `log` (the fjall database, see `layout.rs`). This crate is the only one that names fjall.
 
 mod append;
 mod error;
