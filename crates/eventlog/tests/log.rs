@@ -249,9 +249,7 @@ fn a_damaged_record_is_named() {
     log.append(events(["a", "b", "c"])).unwrap();
     log.close().unwrap();
     drop(log);
-    let database = fjall::Database::builder(dir.path().join("log")).open().unwrap();
-    let segment =
-        database.keyspace("events-00000000000000000001", fjall::KeyspaceCreateOptions::default).unwrap();
+    let (database, segment) = support::open_segment(dir.path());
     let mut record = segment.get(2_u64.to_be_bytes()).unwrap().unwrap().to_vec();
     *record.last_mut().unwrap() ^= 1;
     segment.insert(2_u64.to_be_bytes(), record).unwrap();
@@ -270,9 +268,7 @@ fn a_missing_record_is_named() {
     log.append(events(["a", "b", "c"])).unwrap();
     log.close().unwrap();
     drop(log);
-    let database = fjall::Database::builder(dir.path().join("log")).open().unwrap();
-    let segment =
-        database.keyspace("events-00000000000000000001", fjall::KeyspaceCreateOptions::default).unwrap();
+    let (database, segment) = support::open_segment(dir.path());
     segment.remove(2_u64.to_be_bytes()).unwrap();
     drop((segment, database));
     let log = open(dir.path());

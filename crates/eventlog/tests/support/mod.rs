@@ -65,3 +65,11 @@ fn copy_tree(from: &Path, to: &Path) {
         }
     }
 }
+
+/// The records of a closed log, without the log around them.
+pub fn open_segment(dir: &Path) -> (fjall::Database, fjall::Keyspace) {
+    let database = fjall::Database::builder(dir.join("log")).open().unwrap();
+    let options = fjall::KeyspaceCreateOptions::default;
+    let segment = database.keyspace("events-00000000000000000001", options).unwrap();
+    (database, segment)
+}
