@@ -1,0 +1,35 @@
+//! The seeds of the parsers' fuzz targets, each checked as the fuzzer checks it.
+#![cfg(test)]
+#![expect(unreachable_pub, reason = "the checks are shared with the fuzz targets")]
+
+#[path = "../../../fuzz/checks/proc_text.rs"]
+mod proc_text;
+#[path = "../../../fuzz/checks/tmux_panes.rs"]
+mod tmux_panes;
+
+use std::fs;
+use std::path::Path;
+
+/// Calls `check` with each seed of a target; it tells whether anything in it was understood.
+fn run(target: &str, check: impl Fn(&[u8]) -> bool) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/seeds").join(target);
+    let mut seeds = 0;
+    for file in fs::read_dir(folder).unwrap() {
+        let path = file.unwrap().path();
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        let understood = check(&fs::read(&path).unwrap());
+        assert_eq!(understood, !name.starts_with("bad-"), "{target}/{name}: whether anything is understood");
+        seeds += 1;
+    }
+    assert!(seeds >= 5, "{target} has {seeds} seeds");
+}
+
+#[test]
+fn every_seed_of_proc_text_holds() {
+    run("proc_text", proc_text::check);
+}
+
+#[test]
+fn every_seed_of_tmux_panes_holds() {
+    run("tmux_panes", |bytes| tmux_panes::check(bytes) > 0);
+}
