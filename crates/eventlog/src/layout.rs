@@ -38,7 +38,7 @@ pub(crate) const WORKER_THREADS: usize = 2;
 /// All journals together. fjall's least is 64 MiB, and it rotates a journal at 64 MB.
 pub(crate) const JOURNALS_BYTES_MAX: u64 = 192 * 1024 * 1024;
 /// fjall's default of 64 MiB would be most of the memory that tailwater may use.
-const MEMTABLE_BYTES_MAX: u64 = 8 * 1024 * 1024;
+const MEMTABLE_BYTES_MAX: u64 = 16 * 1024 * 1024;
 /// Samples of one minute look alike: large blocks compress to half.
 const BLOCK_BYTES: u32 = 64 * 1024;
 
