@@ -131,6 +131,32 @@ fn queries_name_the_bad_parameter_and_tell_when_nothing_is_found() {
 }
 
 #[test]
+fn a_data_directory_is_a_whole_path_or_the_default() {
+    let home = tempdir().unwrap();
+    let data = home.path().join("data");
+    let check = |data_dir: &std::ffi::OsStr| {
+        tailwater(&data).args(["config", "check"]).env("TAILWATER_DATA_DIR", data_dir).output().unwrap()
+    };
+    let tilde = check("~/x".as_ref());
+    assert_eq!(tilde.status.code(), Some(2));
+    assert!(stderr(&tilde).contains("only a shell expands"), "{}", stderr(&tilde));
+    let odd = check(std::os::unix::ffi::OsStrExt::from_bytes(b"/x\xff"));
+    assert_eq!(odd.status.code(), Some(2));
+    assert!(stderr(&odd).contains("TAILWATER_DATA_DIR is not UTF-8"), "{}", stderr(&odd));
+    let empty = tailwater(&data).args(["config", "check", "--data-dir", ""]).output().unwrap();
+    assert!(stdout(&empty).contains(".local/share/tailwater"), "{}", stdout(&empty));
+}
+
+#[test]
+fn a_file_of_another_kind_is_refused_at_its_first_line() {
+    let home = tempdir().unwrap();
+    let data = home.path().join("data");
+    let output = record(&data, &"x\n".repeat(20_000_000));
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("line 1:"), "{}", stderr(&output));
+}
+
+#[test]
 fn configuration_is_made_checked_and_shown_without_secrets() {
     let home = tempdir().unwrap();
     let data = home.path().join("data");
@@ -155,6 +181,13 @@ fn configuration_is_made_checked_and_shown_without_secrets() {
     assert!(setting("database.url")["value"].as_str().unwrap().contains("db:5433/x"));
     for format in ["table", "json", "csv"] {
         assert!(!stdout(&config(&["show", "--format", format])).contains("sekret"));
+    }
+    for odd in ["[\"postgres://sekret\", 3]", "{ a = \"sekret\" }"] {
+        std::fs::write(&file, format!("[database]\nurl = {odd}\n")).unwrap();
+        let bad = config(&["check"]);
+        assert_eq!(bad.status.code(), Some(2));
+        let error = stderr(&bad);
+        assert!(error.contains("database.url") && !error.contains("sekret"), "{error}");
     }
     std::fs::write(&file, "[log]\nsnyc = \"always\"\n").unwrap();
     let bad = config(&["check"]);

@@ -3,9 +3,10 @@
 
 mod support;
 
+use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use support::daemon::Daemon;
 use support::database::Database;
@@ -94,6 +95,56 @@ fn a_failed_log_ends_it_with_one_line() {
     assert_eq!(status.code(), Some(2), "{output}");
     assert!(output.contains("the log has failed") && output.contains("File too large"), "{output}");
     assert_eq!(json(&record(&data, &agent_line("a", 2, 1.0)))["accepted"], 1, "and opens again");
+}
+
+#[test]
+fn a_standard_error_that_cannot_be_written_stops_nothing() {
+    let home = tempdir().unwrap();
+    let data = home.path().join("data");
+    let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let mut command = tailwater(&data);
+    command.args(["run", "--database-url", "postgres://nobody@127.0.0.1:9/nothing"]);
+    let daemon = Daemon::start_with_stderr(&data, &mut command, full.into());
+    let projection = |status: Value| status["projection"].clone();
+    let told = eventually("the outage is in the status", || {
+        let projection = projection(daemon.status());
+        projection["error"].is_string().then_some(projection)
+    });
+    assert_eq!(told["state"], "waiting", "the projector is alive: {told}");
+    let (status, output) = daemon.stop();
+    assert!(status.success(), "an orderly end: {output}");
+}
+
+#[test]
+fn a_client_that_says_nothing_does_not_hold_up_the_end() {
+    let home = tempdir().unwrap();
+    let data = home.path().join("data");
+    let daemon = Daemon::start(&data, &[]);
+    let silent = std::os::unix::net::UnixStream::connect(data.join("tailwater.sock")).unwrap();
+    let (status, output) = daemon.stop();
+    assert!(status.success() && !output.contains("still under way"), "{output}");
+    drop(silent);
+}
+
+#[test]
+fn being_stopped_before_the_head_is_no_good_end() {
+    let home = tempdir().unwrap();
+    let data = home.path().join("data");
+    json(&record(&data, &agent_line("a", 1, 1.0)));
+    let url = "postgres://nobody@127.0.0.1:9/nothing";
+    let mut project = tailwater(&data)
+        .args(["project", "--until-head", "--database-url", url])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(project.stderr.take().unwrap()).lines();
+    let warned = lines.next().unwrap().unwrap();
+    assert!(warned.contains("the database is away"), "{warned}");
+    kill_process(Pid::from_child(&project), Signal::TERM).unwrap();
+    assert_eq!(project.wait().unwrap().code(), Some(2));
+    let last = lines.last().unwrap().unwrap();
+    assert!(last.contains("stopped before the head: nothing is in the database"), "{last}");
 }
 
 /// A tmux server of a test's own.

@@ -25,11 +25,17 @@ impl Daemon {
 
     /// Starts this command as a daemon and waits until it answers.
     pub fn start_command(data_dir: &Path, command: &mut Command) -> Self {
-        let mut child =
-            command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary starts");
+        Self::start_with_stderr(data_dir, command, Stdio::piped())
+    }
+
+    /// The same with a standard error of the test's.
+    pub fn start_with_stderr(data_dir: &Path, command: &mut Command, stderr: Stdio) -> Self {
+        let mut child = command.stdout(Stdio::piped()).stderr(stderr).spawn().expect("the binary starts");
         let output = Arc::new(Mutex::new(String::new()));
         collect(BufReader::new(child.stdout.take().expect("a pipe")), &output);
-        collect(BufReader::new(child.stderr.take().expect("a pipe")), &output);
+        if let Some(stderr) = child.stderr.take() {
+            collect(BufReader::new(stderr), &output);
+        }
         let mut daemon = Self { child, data_dir: data_dir.to_owned(), output };
         eventually("the daemon answers", || daemon.is_up().then_some(()));
         daemon

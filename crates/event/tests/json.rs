@@ -22,9 +22,8 @@ proptest! {
     fn lines_come_back_in_their_order(events in prop::collection::vec(event(), 0..8), crlf: bool) {
         let end = if crlf { "\r\n" } else { "\n" };
         let text: String = events.iter().map(|it| json::to_line(it) + end).collect();
-        let lines = json::parse_lines(text.as_bytes());
-        prop_assert_eq!(lines.errors, []);
-        prop_assert_eq!(lines.events, events);
+        let read: Result<Vec<_>, _> = json::parse_lines(text.as_bytes()).collect();
+        prop_assert_eq!(read, Ok(events));
     }
 
     #[test]
@@ -36,7 +35,7 @@ proptest! {
 
     #[test]
     fn arbitrary_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-        let _ = json::parse_lines(&bytes);
+        json::parse_lines(&bytes).for_each(drop);
     }
 
     #[test]
@@ -105,9 +104,10 @@ fn what_is_absent_is_left_out() {
 fn every_bad_line_is_named_and_the_others_are_read() {
     let [good, ..] = support::minimal();
     let good = json::to_line(&good);
-    let lines = json::parse_lines(format!("{good}\nx\n\n{good}\n{{}}").as_bytes());
-    assert_eq!(lines.events.len(), 2);
-    assert_eq!(lines.errors.iter().map(|error: &ParseError| error.line).collect::<Vec<_>>(), [2, 5]);
+    let text = format!("{good}\nx\n\n{good}\n{{}}");
+    let bad = |line: Result<_, ParseError>| line.err().map(|error| error.line);
+    let lines: Vec<_> = json::parse_lines(text.as_bytes()).map(bad).collect();
+    assert_eq!(lines, [None, Some(2), None, Some(5)]);
 }
 
 #[test]

@@ -68,6 +68,7 @@ impl EventLog {
             create(data_dir, &path, host)?;
         }
         let database = open_database(&path)?;
+        check_keyspaces(&database, &path)?;
         let info = read_info(&database, &path)?;
         let engine = engine_error(&path);
         let events =
@@ -236,11 +237,20 @@ fn write_identity(path: &Path, host: &HostName) -> Result<(), fjall::Error> {
     database.persist(PersistMode::SyncAll)
 }
 
+/// A log was made with all of its keyspaces: one that is missing is damage, and fjall would make an empty one.
+fn check_keyspaces(database: &Database, path: &Path) -> Result<(), OpenError> {
+    let segment = layout::segment(Position::FIRST);
+    for name in [layout::KEYSPACE_META, layout::KEYSPACE_STATE, &segment] {
+        if !database.keyspace_exists(name) {
+            let reason = format!("it has no keyspace {name:?}");
+            return Err(OpenError::Foreign { path: path.to_owned(), reason });
+        }
+    }
+    Ok(())
+}
+
 fn read_info(database: &Database, path: &Path) -> Result<LogInfo, OpenError> {
     let foreign = |reason: String| OpenError::Foreign { path: path.to_owned(), reason };
-    if !database.keyspace_exists(layout::KEYSPACE_META) {
-        return Err(foreign("it has no meta keyspace".to_owned()));
-    }
     let meta = database
         .keyspace(layout::KEYSPACE_META, KeyspaceCreateOptions::default)
         .map_err(engine_error(path))?;

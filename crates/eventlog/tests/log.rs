@@ -189,7 +189,7 @@ fn a_directory_that_is_no_log_of_ours_is_refused_in_words() {
     let dir = tempfile::tempdir().unwrap();
     drop(fjall::Database::builder(dir.path().join("log")).open().unwrap());
     let error = EventLog::open(dir.path(), &host(), Settings::default()).err().expect("not ours");
-    assert!(error.to_string().contains("has no meta keyspace"), "{error}");
+    assert!(error.to_string().contains("has no keyspace \"meta\""), "{error}");
 }
 
 #[test]

@@ -3,6 +3,7 @@
 //! Progress lives in the database and changes in the transaction of the rows. This crate owns the two ends,
 //! [`Source`] and [`Target`], and knows neither fjall nor SQL.
 
+mod halt;
 mod outage;
 mod project;
 mod settings;
@@ -11,7 +12,8 @@ mod status;
 mod target;
 
 pub use event::Entry;
-pub use project::{Halt, Projector, Until};
+pub use halt::Halt;
+pub use project::{Projector, Until};
 pub use settings::Settings;
 pub use source::{Ends, LogIdentity, ReadLimits, Source, SourceError};
 pub use status::{State, Status, Totals};

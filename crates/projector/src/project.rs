@@ -17,10 +17,10 @@ use std::sync::Arc;
 
 use event::wire::Decoded;
 use event::{Entry, Position};
-use thiserror::Error;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use crate::halt::Halt;
 use crate::outage::Outage;
 use crate::settings::Settings;
 use crate::source::{Source, SourceError};
@@ -37,42 +37,6 @@ pub enum Until {
     Stopped,
     /// When everything up to this position is applied, or it is told to stop.
     Applied(Position),
-}
-
-/// Why a projector gave up. Recording is not touched by it.
-#[derive(Debug, Error)]
-pub enum Halt {
-    /// Log and database do not belong together.
-    #[error(transparent)]
-    Diverged(Divergence),
-    /// The database refuses, and waiting does not help.
-    #[error(transparent)]
-    Target(TargetError),
-    /// The log cannot be read on.
-    #[error(transparent)]
-    Source(SourceError),
-    /// An event of a newer version.
-    #[error(
-        "the event at position {position} is of kind {kind}, schema version {version}, which a newer \
-         tailwater wrote: upgrade this one"
-    )]
-    UnknownKind {
-        /// Where.
-        position: Position,
-        /// Its kind's number.
-        kind: u8,
-        /// Its schema version.
-        version: u8,
-    },
-    /// Another process projects a log of the same id into the same database.
-    #[error(
-        "two writers: another process claimed the range that begins at position {lo} twice while this one \
-         worked; a copy of this log must not be projected beside it"
-    )]
-    TwoWriters {
-        /// The range.
-        lo: Position,
-    },
 }
 
 /// Projects one source into one target.
@@ -124,6 +88,7 @@ impl<S: Source, T: Target> Projector<S, T> {
     /// # Errors
     /// [`Halt`] when a person must look.
     pub async fn run(&self, until: Until, stop: &CancellationToken) -> Result<Totals, Halt> {
+        let _panic = ToldByStatus(&self.status);
         let outcome = self.run_until_halt(until, stop).await;
         if let Err(halt) = &outcome {
             self.tell(|status| {
@@ -312,6 +277,20 @@ impl<S: Source, T: Target> Projector<S, T> {
 
     fn tell(&self, change: impl FnOnce(&mut Status)) {
         self.status.send_modify(change);
+    }
+}
+
+/// A projector that panics is no longer live, and says so.
+struct ToldByStatus<'a>(&'a watch::Sender<Status>);
+
+impl Drop for ToldByStatus<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.send_modify(|status| {
+                status.state = State::Halted;
+                status.error = Some("the projector panicked, which is a bug; restart tailwater".to_owned());
+            });
+        }
     }
 }
 

@@ -60,11 +60,11 @@ impl Applier {
         log_no: i32,
         batch: &Batch<'_>,
     ) -> Result<ApplyOutcome, ApplyError> {
-        check_known(batch.entries).map_err(ApplyError::Target)?;
+        let counts = Counts::of(batch.entries).map_err(ApplyError::Target)?;
         let provenance = Provenance { log_no, host: log.host.as_str() };
         let writing = async {
             self.advance(session, log_no, batch).await?;
-            self.write(session, provenance, batch.entries).await.map_err(Failure::Target)
+            self.write(session, provenance, batch.entries, &counts).await.map_err(Failure::Target)
         };
         let inserted = match within(APPLY_LIMIT, "applying a batch", writing).await {
             Ok(inserted) => inserted,
@@ -108,12 +108,14 @@ impl Applier {
         session: &Session,
         provenance: Provenance<'_>,
         entries: &[Entry],
+        counts: &Counts,
     ) -> Result<u64, TargetError> {
         let mut inserted = 0;
         for writer in &mut self.writers {
-            let rows = Rows::new(entries, writer.kind(), provenance);
-            if !rows.is_empty() {
-                inserted += writer.write(session, &rows).await?;
+            let kind = writer.kind();
+            let count = counts.of_kind(kind);
+            if count > 0 {
+                inserted += writer.write(session, &Rows { entries, kind, provenance, count }).await?;
             }
         }
         Ok(inserted)
@@ -142,14 +144,32 @@ async fn commit(session: &Session, outcome: ApplyOutcome) -> Result<ApplyOutcome
     }
 }
 
-/// An event of a kind that has no table here must not get lost without a word.
-fn check_known(entries: &[Entry]) -> Result<(), TargetError> {
-    match entries.iter().find(|entry| event_of(entry).is_none()) {
-        None => Ok(()),
-        Some(entry) => {
-            let message = "its kind is not known to this version of tailwater";
-            Err(TargetError::new(ErrorKind::Fatal, message).at(Some(entry.position)))
+/// How many events of each kind a batch has: counted in one pass, for the server waits meanwhile.
+struct Counts([u64; Kind::ALL.len()]);
+
+impl Counts {
+    /// An event of a kind that has no table here must not get lost without a word.
+    fn of(entries: &[Entry]) -> Result<Self, TargetError> {
+        let mut counts = [0; Kind::ALL.len()];
+        for entry in entries {
+            let Some(event) = event_of(entry) else {
+                let message = "its kind is not known to this version of tailwater";
+                return Err(TargetError::new(ErrorKind::Fatal, message).at(Some(entry.position)));
+            };
+            if let Some(count) = counts.get_mut(Self::index(event.kind())) {
+                *count += 1;
+            }
         }
+        Ok(Self(counts))
+    }
+
+    fn of_kind(&self, kind: Kind) -> u64 {
+        self.0.get(Self::index(kind)).copied().unwrap_or_default()
+    }
+
+    /// Wire numbers are dense from 1.
+    fn index(kind: Kind) -> usize {
+        usize::from(kind.number()) - 1
     }
 }
 

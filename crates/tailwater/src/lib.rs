@@ -15,13 +15,14 @@ mod service;
 mod signals;
 mod sources;
 
+use std::env::VarError;
 use std::process::ExitCode;
 
 use clap::Parser;
 use tracing_subscriber::EnvFilter;
 
 use crate::cli::{Cli, Command};
-use crate::config::{Config, ConfigError, RawConfig};
+use crate::config::{CATALOGUE, Config, RawConfig};
 use crate::failure::{ERROR, Failure};
 
 pub use crate::adapter::LogSource;
@@ -66,8 +67,15 @@ fn dispatch(cli: &Cli) -> Result<(), Failure> {
     outcome
 }
 
-fn gather(cli: &Cli) -> Result<RawConfig, ConfigError> {
-    RawConfig::gather(cli.global.config.as_deref(), variable, cli.overrides())
+fn gather(cli: &Cli) -> Result<RawConfig, Failure> {
+    for name in CATALOGUE.iter().flat_map(|setting| setting.variables) {
+        if let Err(VarError::NotUnicode(_)) = std::env::var(name) {
+            return Err(Failure::error(format!(
+                "the variable {name} is not UTF-8: it would have been ignored"
+            )));
+        }
+    }
+    Ok(RawConfig::gather(cli.global.config.as_deref(), variable, cli.overrides())?)
 }
 
 fn variable(name: &str) -> Option<String> {
@@ -80,10 +88,22 @@ fn trace_to_stderr(cli: &Cli) {
     let own = if matches!(cli.command, Command::Run(_)) { "info" } else { "warn" };
     // NOTE: what fjall and the database clients have to say reaches the operator through our own errors.
     let default = format!("{own},fjall=off,lsm_tree=off,sqlx=off,tokio_postgres=off");
-    let filter = EnvFilter::try_from_env("TAILWATER_TRACE").unwrap_or_else(|_| EnvFilter::new(default));
+    let filter = match variable("TAILWATER_TRACE").filter(|text| !text.is_empty()) {
+        None => EnvFilter::new(default),
+        Some(text) => EnvFilter::try_new(&text).unwrap_or_else(|error| {
+            output::notice(&format!(
+                "tailwater: TAILWATER_TRACE is not used, {text:?} is no filter: {error}"
+            ));
+            EnvFilter::new(default)
+        }),
+    };
+    let is_plain = variable("NO_COLOR").is_some_and(|text| !text.is_empty());
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
-        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
+        .with_ansi(!is_plain && std::io::IsTerminal::is_terminal(&std::io::stderr()))
+        // IMPORTANT: a standard error that cannot be written (a full disk behind it) must not panic: it would
+        // end whichever task has something to tell.
+        .log_internal_errors(false)
         .init();
 }

@@ -70,7 +70,8 @@ impl Sheet {
 
     fn table(&self) -> String {
         let mut table = Table::new();
-        table.load_style(presets::NOTHING).set_header(&self.columns).add_rows(&self.rows);
+        let rows = self.rows.iter().map(|row| row.iter().map(|cell| harmless(cell)));
+        table.load_style(presets::NOTHING).set_header(&self.columns).add_rows(rows);
         if io::stdout().is_terminal() {
             table.set_content_arrangement(ContentArrangement::Dynamic);
         }
@@ -82,6 +83,15 @@ impl Sheet {
         }
         table.trim_fmt()
     }
+}
+
+/// Text from anywhere for a terminal: control characters are escaped, they could move the cursor or worse.
+fn harmless(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for letter in text.chars() {
+        if letter.is_control() { shown.extend(letter.escape_default()) } else { shown.push(letter) }
+    }
+    shown
 }
 
 /// One line of CSV (RFC 4180).
@@ -146,6 +156,11 @@ mod tests {
         for (number, text) in [(0, "0 B"), (1_023, "1023 B"), (1_536, "1.5 KiB"), (64 << 20, "64.0 MiB")] {
             assert_eq!(bytes(number), text);
         }
+    }
+
+    #[test]
+    fn a_terminal_gets_no_control_characters() {
+        assert_eq!(harmless("a\u{1b}[31mred\u{7}\nb"), "a\\u{1b}[31mred\\u{7}\\nb");
     }
 
     #[test]

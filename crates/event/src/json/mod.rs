@@ -7,5 +7,5 @@ mod fields;
 mod read;
 mod write;
 
-pub use read::{Lines, ParseError, Problem, parse_line, parse_lines};
+pub use read::{ParseError, Problem, parse_line, parse_lines};
 pub use write::{JsonEvent, to_line};

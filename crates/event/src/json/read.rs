@@ -53,29 +53,13 @@ pub struct ParseError {
     pub problem: Problem,
 }
 
-/// The events of many lines, and the lines that are none.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Lines {
-    /// The valid events, in the order of their lines.
-    pub events: Vec<Event>,
-    /// The other lines, in their order.
-    pub errors: Vec<ParseError>,
-}
-
-/// Reads NDJSON: a line is an event or an error, an empty line is nothing; the last line needs no line end.
-#[must_use]
-pub fn parse_lines(bytes: &[u8]) -> Lines {
-    let mut lines = Lines::default();
-    for (index, line) in bytes.split(|byte| *byte == b'\n').enumerate() {
-        if line.trim_ascii().is_empty() {
-            continue;
-        }
-        match parse_line(line) {
-            Ok(event) => lines.events.push(event),
-            Err(problem) => lines.errors.push(ParseError { line: index + 1, problem }),
-        }
-    }
+/// Reads NDJSON line by line: each is an event or an error, an empty line is nothing; the last line needs no
+/// line end. Nothing is gathered, so a file of the wrong kind costs no memory.
+pub fn parse_lines(bytes: &[u8]) -> impl Iterator<Item = Result<Event, ParseError>> + '_ {
+    let lines = bytes.split(|byte| *byte == b'\n').enumerate();
     lines
+        .filter(|(_, line)| !line.trim_ascii().is_empty())
+        .map(|(index, line)| parse_line(line).map_err(|problem| ParseError { line: index + 1, problem }))
 }
 
 /// Reads one line.

@@ -28,22 +28,14 @@ const ROLLBACK_TO: &str = "ROLLBACK TO SAVEPOINT tailwater_rows";
 
 /// The events of a batch that go to one table.
 pub(super) struct Rows<'a> {
-    entries: &'a [Entry],
-    kind: Kind,
-    provenance: Provenance<'a>,
-    count: u64,
+    pub(super) entries: &'a [Entry],
+    pub(super) kind: Kind,
+    pub(super) provenance: Provenance<'a>,
+    /// How many of the entries are of this kind; not zero.
+    pub(super) count: u64,
 }
 
-impl<'a> Rows<'a> {
-    pub(super) fn new(entries: &'a [Entry], kind: Kind, provenance: Provenance<'a>) -> Self {
-        let count = u64::try_from(of_kind(entries, kind).count()).unwrap_or(u64::MAX);
-        Self { entries, kind, provenance, count }
-    }
-
-    pub(super) const fn is_empty(&self) -> bool {
-        self.count == 0
-    }
-
+impl Rows<'_> {
     /// The position of the row that COPY counts as `number`, from 1.
     fn position(&self, number: usize) -> Option<Position> {
         of_kind(self.entries, self.kind).nth(number.checked_sub(1)?).map(|(position, _)| position)

@@ -113,7 +113,8 @@ fn start_projection(
     let stop = stop.clone();
     let task = tokio::spawn(async move {
         if let Err(halt) = projector.run(projector::Until::Stopped, &stop).await {
-            tracing::error!(error = chain(&halt), "projecting has halted; recording goes on");
+            let error = chain(&halt);
+            tracing::error!(error, "projecting has halted until tailwater is restarted; recording goes on");
         }
     });
     (Projecting::Live(Arc::new(live)), Some(task))

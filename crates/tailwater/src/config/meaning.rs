@@ -8,6 +8,7 @@ use sampler::tmux::SessionPattern;
 
 use crate::failure::chain;
 
+use super::catalogue;
 use super::raw::{ConfigError, RawConfig, RawValue};
 
 /// The configuration as meant.
@@ -90,8 +91,12 @@ fn tmux_sampling(raw: &RawConfig) -> Result<Option<TmuxSampling>, ConfigError> {
 }
 
 fn data_dir(raw: &RawConfig, variable: impl Fn(&str) -> Option<String>) -> Result<PathBuf, ConfigError> {
-    if let Some(value) = raw.get("data_dir") {
-        return Ok(PathBuf::from(&value.text));
+    let typed = optional(raw, "data_dir", |text| match text.strip_prefix('~') {
+        Some(_) => Err("begins with ~, which only a shell expands: write the whole path".to_owned()),
+        None => Ok(PathBuf::from(text)),
+    })?;
+    if let Some(path) = typed {
+        return Ok(path);
     }
     let set = |name: &str| variable(name).filter(|path| !path.is_empty()).map(PathBuf::from);
     let base = set("XDG_DATA_HOME").or_else(|| Some(set("HOME")?.join(".local/share")));
@@ -104,6 +109,9 @@ fn optional<T>(
     read: impl Fn(&str) -> Result<T, String>,
 ) -> Result<Option<T>, ConfigError> {
     let Some(RawValue { text, origin }) = raw.get(key) else { return Ok(None) };
+    if text.is_empty() && catalogue::find(key).is_some_and(|setting| setting.default.is_none()) {
+        return Ok(None);
+    }
     match read(text) {
         Ok(value) => Ok(Some(value)),
         Err(problem) => Err(ConfigError::Value { key, origin: origin.clone(), problem }),

@@ -185,8 +185,10 @@ impl RawConfig {
         match typed(value) {
             Some(text) => self.set(setting, RawValue { text, origin }),
             None => {
+                // IMPORTANT: the value is not shown, it may hold a password.
+                let found = value.type_str();
                 let problem =
-                    format!("must be text, a number, true or false, or a list of text, not {value}");
+                    format!("must be text, a number, true or false, or a list of text, not this {found}");
                 return Err(ConfigError::Value { key: setting.key, origin, problem });
             }
         }

@@ -11,6 +11,10 @@ use tokio::net::UnixStream;
 use super::{PROTOCOL, Progress, Reply, Request, Task, socket_path};
 use crate::failure::Failure;
 
+/// What is so when the daemon goes in the middle of a request.
+const LOST: &str = "the daemon ended before it answered; whether it did what was asked is not known (recording \
+                    the same events again is harmless: the database keeps each once)";
+
 /// A connection to the running daemon.
 #[derive(Debug)]
 pub(crate) struct Client {
@@ -27,7 +31,11 @@ impl Client {
         match UnixStream::connect(&path).await {
             Ok(stream) => Ok(Some(Self { stream })),
             Err(error) => match error.kind() {
-                io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => Ok(None),
+                // NOTE: nobody listens, a daemon that is ending, or a path too long for any socket.
+                io::ErrorKind::NotFound
+                | io::ErrorKind::ConnectionRefused
+                | io::ErrorKind::ConnectionReset
+                | io::ErrorKind::InvalidInput => Ok(None),
                 _ => {
                     Err(Failure::error(format!("cannot use the daemon's socket {}: {error}", path.display())))
                 }
@@ -51,7 +59,7 @@ impl Client {
         // NOTE: a daemon that refuses early closes before it has read everything: its answer says why.
         let sent = self.send(&line, body).await;
         let mut lines = BufReader::new(self.stream).lines();
-        while let Some(line) = lines.next_line().await.context("lost the connection to the daemon")? {
+        while let Some(line) = lines.next_line().await.context(LOST)? {
             match serde_json::from_str(&line).context("the daemon's answer makes no sense")? {
                 Reply::Progress(done) => progress(done),
                 Reply::Done(answer) => return Ok(answer),
@@ -59,7 +67,7 @@ impl Client {
             }
         }
         sent.context("the daemon did not take the request")?;
-        Err(Failure::error("the daemon ended before it answered; ask again once it is back"))
+        Err(Failure::error(LOST))
     }
 
     async fn send(&mut self, line: &[u8], body: &[u8]) -> io::Result<()> {

@@ -93,7 +93,11 @@ async fn serve_client(
 ) -> anyhow::Result<()> {
     let (read, mut write) = stream.into_split();
     let mut read = BufReader::new(read);
-    let (task, body) = match read_request(&mut read).await {
+    let request = tokio::select! {
+        () = stop.cancelled() => return Ok(()),
+        request = read_request(&mut read) => request,
+    };
+    let (task, body) = match request {
         Ok(request) => request,
         Err(failure) => return send(&mut write, &failed(&failure)).await,
     };
@@ -146,8 +150,12 @@ async fn read_request(read: &mut BufReader<OwnedReadHalf>) -> Result<(Task, Vec<
             "a request has at most {REQUEST_BYTES_MAX} bytes, this one {bytes}"
         )));
     }
-    let mut body = vec![0; bytes];
-    read.read_exact(&mut body).await.context("the client went away in the middle of its request")?;
+    // NOTE: it grows with what comes, so that an announcement alone costs nothing.
+    let mut body = Vec::new();
+    read.take(bytes as u64).read_to_end(&mut body).await.context("cannot read the request's body")?;
+    if body.len() < bytes {
+        return Err(Failure::error("the client went away in the middle of its request; nothing was done"));
+    }
     Ok((request.task, body))
 }
 

@@ -104,8 +104,32 @@ impl Service {
             outcome = projector.run(until, stop) => outcome.map_err(|halt| halted(&halt))?,
             never = told => match never {},
         };
+        let reached = projector.status().borrow().clone();
+        check_reached(until, &reached)?;
         Ok(ProjectAnswer::new(totals, began.elapsed()))
     }
+}
+
+/// Whether everything is there that was asked for.
+fn has_reached(until: Until, status: &Status) -> bool {
+    match until {
+        Until::Stopped => false,
+        Until::Applied(head) => status.next.is_some_and(|next| next > head),
+    }
+}
+
+/// Being stopped is a good end only for what has no end.
+fn check_reached(until: Until, status: &Status) -> Result<(), Failure> {
+    let Until::Applied(head) = until else { return Ok(()) };
+    if has_reached(until, status) {
+        return Ok(());
+    }
+    let next =
+        status.next.map_or_else(|| "nothing".to_owned(), |next| format!("everything before position {next}"));
+    let why = status.error.as_ref().map(|error| format!(" ({error})")).unwrap_or_default();
+    Err(Failure::error(format!(
+        "stopped before the head: {next} is in the database, asked for was everything up to {head}{why}"
+    )))
 }
 
 fn halted(halt: &Halt) -> Failure {
@@ -142,24 +166,21 @@ async fn follow(
     let began = Instant::now();
     let mut status = live.status.clone();
     let before = status.borrow().totals;
-    let reached = |status: &Status| match until {
-        Until::Stopped => false,
-        Until::Applied(head) => status.next.is_some_and(|next| next > head),
-    };
     let head = match until {
         Until::Applied(head) => head,
         Until::Stopped => Position::default(),
     };
-    let wait = status.wait_for(|status| status.state == State::Halted || reached(status));
+    let wait = status.wait_for(|status| status.state == State::Halted || has_reached(until, status));
     let end = tokio::select! {
         end = wait => end.map_err(|_| Failure::error("the daemon is ending"))?.clone(),
         () = stop.cancelled() => live.status.borrow().clone(),
         never = report(live.status.clone(), head, progress) => match never {},
     };
-    if end.state == State::Halted && !reached(&end) {
+    if end.state == State::Halted && !has_reached(until, &end) {
         let error = end.error.unwrap_or_default();
-        return Err(Failure::unhealthy(format!("projecting has halted: {error}")));
+        return Err(Failure::unhealthy(format!("projecting has halted until a restart: {error}")));
     }
+    check_reached(until, &end)?;
     Ok(ProjectAnswer::new(difference(end.totals, before), began.elapsed()))
 }
 

@@ -1,6 +1,7 @@
 //! Recording NDJSON: all of a request, or nothing.
 
-use event::json;
+use event::Event;
+use event::json::{self, ParseError};
 use event::limits::REQUEST_BYTES_MAX;
 use eventlog::{AppendError, EventLog};
 use serde::Serialize;
@@ -31,19 +32,11 @@ pub(crate) fn record(log: &EventLog, ndjson: &[u8], skip_invalid: bool) -> Resul
             "the request has more than {REQUEST_BYTES_MAX} bytes: record it in several parts; nothing was recorded"
         )));
     }
-    let lines = json::parse_lines(ndjson);
-    if !skip_invalid && let Some(first) = lines.errors.first() {
-        let more = match lines.errors.len() - 1 {
-            0 => String::new(),
-            more => format!(" (and {more} more bad lines)"),
-        };
-        return Err(Failure::error(format!("{first}{more}; nothing was recorded")));
-    }
-    let skipped = skip_invalid.then_some(lines.errors.len() as u64);
-    if lines.events.is_empty() {
+    let (events, skipped) = if skip_invalid { valid_lines(ndjson) } else { (all_lines(ndjson)?, None) };
+    if events.is_empty() {
         return Ok(RecordAnswer { accepted: 0, first_position: None, last_position: None, skipped });
     }
-    let outcome = log.append(lines.events).map_err(|error| refused(&error))?;
+    let outcome = log.append(events).map_err(|error| refused(&error))?;
     Ok(RecordAnswer {
         accepted: outcome.events,
         first_position: Some(outcome.first.0),
@@ -59,4 +52,17 @@ fn refused(error: &AppendError) -> Failure {
         _ => "nothing was recorded",
     };
     Failure::error(format!("{}; {fate}", chain(error)))
+}
+
+/// Every line's event; the first bad line refuses them all.
+fn all_lines(ndjson: &[u8]) -> Result<Vec<Event>, Failure> {
+    let events: Result<Vec<Event>, ParseError> = json::parse_lines(ndjson).collect();
+    events.map_err(|error| Failure::error(format!("{error}; nothing was recorded")))
+}
+
+/// The events of the good lines, and how many others there are.
+fn valid_lines(ndjson: &[u8]) -> (Vec<Event>, Option<u64>) {
+    let mut skipped = 0;
+    let events = json::parse_lines(ndjson).filter_map(|line| line.map_err(|_| skipped += 1).ok()).collect();
+    (events, Some(skipped))
 }

@@ -93,7 +93,7 @@ impl StatusAnswer {
         let projection = &self.projection;
         let error = projection.error.clone().unwrap_or_default();
         match projection.state.as_str() {
-            "halted" => return Some(format!("projecting has halted: {error}")),
+            "halted" => return Some(format!("projecting has halted until a restart: {error}")),
             "waiting" if projection.lag_events != Some(0) => {
                 return Some(format!("the database is not being filled: {error}"));
             }
