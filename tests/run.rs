@@ -140,7 +140,7 @@ fn being_stopped_before_the_head_is_no_good_end() {
         .unwrap();
     let mut lines = BufReader::new(project.stderr.take().unwrap()).lines();
     let warned = lines.next().unwrap().unwrap();
-    assert!(warned.contains("the database is away"), "{warned}");
+    assert!(warned.contains("waiting for the database"), "{warned}");
     kill_process(Pid::from_child(&project), Signal::TERM).unwrap();
     assert_eq!(project.wait().unwrap().code(), Some(2));
     let last = lines.last().unwrap().unwrap();

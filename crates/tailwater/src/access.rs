@@ -86,7 +86,9 @@ pub(crate) async fn ask(
     let patience = Instant::now() + HELD_PATIENCE;
     loop {
         if let Some(client) = Client::connect(&config.data_dir).await? {
-            return client.ask(task, &body, progress).await;
+            let patience = answer_patience(&task);
+            let answer = tokio::time::timeout(patience, client.ask(task, &body, progress)).await;
+            return answer.unwrap_or_else(|_| Err(unanswered(patience)));
         }
         if missing == Missing::Refuse && !config.data_dir.join("log").exists() {
             return Err(Failure::unhealthy(format!(
@@ -100,6 +102,21 @@ pub(crate) async fn ask(
             Err(failure) => return Err(failure.into()),
         }
     }
+}
+
+/// How long a daemon may take: what only looks must not hang with a daemon that does.
+const fn answer_patience(task: &Task) -> Duration {
+    match task {
+        Task::Status | Task::LogStat => Duration::from_secs(10),
+        Task::Record { .. } | Task::Project { .. } => Duration::MAX,
+    }
+}
+
+fn unanswered(patience: Duration) -> Failure {
+    let seconds = patience.as_secs();
+    Failure::unhealthy(format!(
+        "the daemon is there and did not answer within {seconds} s: is it stopped or stuck?"
+    ))
 }
 
 async fn do_alone(
@@ -120,7 +137,7 @@ async fn do_alone(
     let answer = loop {
         tokio::select! {
             answer = &mut work => break answer,
-            Ok(()) = told.changed() => progress(*told.borrow_and_update()),
+            Ok(()) = told.changed() => progress(told.borrow_and_update().clone()),
         }
     };
     let closed = blocking(move || log.close().map_err(|error| Failure::error(chain(&error)))).await;

@@ -19,6 +19,7 @@ use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
 use self::database::MemoryTarget;
+use self::faults::Fault;
 use self::log::MemoryLog;
 use self::rows::{Rows, expected};
 use self::traces::Traces;
@@ -142,4 +143,16 @@ impl Running {
         let totals = self.ended().await.expect("it was told to stop");
         (told.elapsed(), totals)
     }
+}
+
+/// A connection that is lost during COMMIT, which takes effect or not.
+pub fn lost_in_commit(effect: bool, after_seconds: u64) -> Fault {
+    Fault::LostInCommit { effect, after: Duration::from_secs(after_seconds) }
+}
+
+/// The counts, and that they add up.
+#[track_caller]
+pub fn assert_counts(totals: &Totals, inserted: u64, present: u64) {
+    assert_eq!(assert_adds_up(totals), inserted + present);
+    assert_eq!((totals.inserted, totals.present), (inserted, present));
 }

@@ -1,5 +1,6 @@
 //! `tailwater project`: the log into the database.
 
+use std::cell::RefCell;
 use std::io::IsTerminal;
 
 use indicatif::{ProgressBar, ProgressStyle};
@@ -21,8 +22,16 @@ pub(crate) async fn project(config: &Config, args: &ProjectArgs) -> Result<(), F
     let database = config.database.as_ref().ok_or_else(no_database)?;
     let task = Task::Project { database_url: database.secret(), until_head: args.until_head };
     let bar = progress_bar(args.until_head);
-    let answer =
-        access::ask(config, task, Vec::new(), Missing::Refuse, |progress| show(&bar, progress)).await;
+    let waiting = RefCell::new(None);
+    let show = |progress: Progress| {
+        bar.set_length(progress.total);
+        bar.set_position(progress.done);
+        let before = waiting.replace(progress.waiting.clone());
+        if progress.waiting.is_some() != before.is_some() {
+            bar.suspend(|| output::notice(&change(progress.waiting.as_deref())));
+        }
+    };
+    let answer = access::ask(config, task, Vec::new(), Missing::Refuse, show).await;
     bar.finish_and_clear();
     print(&answer?, args.json)
 }
@@ -47,9 +56,12 @@ fn progress_bar(until_head: bool) -> ProgressBar {
     bar
 }
 
-fn show(bar: &ProgressBar, progress: Progress) {
-    bar.set_length(progress.total);
-    bar.set_position(progress.done);
+/// Tells the start of an outage and its end.
+fn change(waiting: Option<&str>) -> String {
+    match waiting {
+        Some(error) => format!("waiting for the database, for as long as it takes: {error}"),
+        None => "the database is there".to_owned(),
+    }
 }
 
 fn print(answer: &Value, json: bool) -> Result<(), Failure> {

@@ -71,12 +71,14 @@ pub(crate) enum Reply {
 }
 
 /// How far a piece of work is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Progress {
     /// Events done.
     pub done: u64,
     /// Events in all.
     pub total: u64,
+    /// What it waits for, in one line.
+    pub waiting: Option<String>,
 }
 
 /// Where the socket of a data directory is.

@@ -109,7 +109,7 @@ async fn serve_client(
         tokio::select! {
             answer = &mut work => break answer,
             Ok(()) = told.changed() => {
-                let now = *told.borrow_and_update();
+                let now = told.borrow_and_update().clone();
                 send(&mut write, &Reply::Progress(now)).await?;
             }
             () = gone(&mut read), if client_is_there => {

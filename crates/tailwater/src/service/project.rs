@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use store::{DatabaseUrl, StoreOptions, TimescaleTarget};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
 use super::Service;
 use crate::adapter::LogSource;
@@ -97,11 +98,12 @@ impl Service {
         {
             return follow(live, until, progress, stop).await;
         }
+        let traced = tracing::info_span!("project", %database);
         let projector = projector(&self.log, database, self.migrate);
         let began = Instant::now();
         let told = report(projector.status(), head, progress);
         let totals = tokio::select! {
-            outcome = projector.run(until, stop) => outcome.map_err(|halt| halted(&halt))?,
+            outcome = projector.run(until, stop).instrument(traced) => outcome.map_err(|halt| halted(&halt))?,
             never = told => match never {},
         };
         let reached = projector.status().borrow().clone();
@@ -144,12 +146,14 @@ async fn report(
 ) -> std::convert::Infallible {
     let mut start = None;
     loop {
-        let next = status.borrow_and_update().next;
-        if let Some(next) = next {
+        let now = status.borrow_and_update().clone();
+        let (mut done, mut total) = (0, 0);
+        if let Some(next) = now.next {
             let start = *start.get_or_insert(next);
-            let (done, total) = (next.since(start), head.next().since(start));
-            progress.send_replace(Progress { done: done.min(total), total });
+            total = head.next().since(start);
+            done = next.since(start).min(total);
         }
+        progress.send_replace(Progress { done, total, waiting: now.error });
         if status.changed().await.is_err() {
             std::future::pending::<()>().await;
         }
