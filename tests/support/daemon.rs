@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
@@ -15,6 +16,7 @@ pub struct Daemon {
     child: Child,
     data_dir: PathBuf,
     output: Arc<Mutex<String>>,
+    collectors: Vec<JoinHandle<()>>,
 }
 
 impl Daemon {
@@ -32,11 +34,10 @@ impl Daemon {
     pub fn start_with_stderr(data_dir: &Path, command: &mut Command, stderr: Stdio) -> Self {
         let mut child = command.stdout(Stdio::piped()).stderr(stderr).spawn().expect("the binary starts");
         let output = Arc::new(Mutex::new(String::new()));
-        collect(BufReader::new(child.stdout.take().expect("a pipe")), &output);
-        if let Some(stderr) = child.stderr.take() {
-            collect(BufReader::new(stderr), &output);
-        }
-        let mut daemon = Self { child, data_dir: data_dir.to_owned(), output };
+        let stdout = child.stdout.take().expect("a pipe");
+        let mut collectors = vec![collect(BufReader::new(stdout), &output)];
+        collectors.extend(child.stderr.take().map(|stderr| collect(BufReader::new(stderr), &output)));
+        let mut daemon = Self { child, data_dir: data_dir.to_owned(), output, collectors };
         eventually("the daemon answers", || daemon.is_up().then_some(()));
         daemon
     }
@@ -81,15 +82,17 @@ impl Daemon {
     }
 
     /// SIGTERM, then waits for the end.
-    pub fn stop(mut self) -> (ExitStatus, String) {
+    pub fn stop(self) -> (ExitStatus, String) {
         self.signal(Signal::TERM);
-        let status = self.child.wait().expect("a child");
-        (status, eventually("the last words", || Some(self.output())))
+        self.wait()
     }
 
-    /// Waits for an end that it finds by itself.
+    /// Waits for the end and for its last words.
     pub fn wait(mut self) -> (ExitStatus, String) {
         let status = self.child.wait().expect("a child");
+        for collector in self.collectors.drain(..) {
+            collector.join().expect("a collector ends with its pipe");
+        }
         (status, self.output())
     }
 }
@@ -101,7 +104,7 @@ impl Drop for Daemon {
     }
 }
 
-fn collect(reader: impl BufRead + Send + 'static, output: &Arc<Mutex<String>>) {
+fn collect(reader: impl BufRead + Send + 'static, output: &Arc<Mutex<String>>) -> JoinHandle<()> {
     let output = Arc::clone(output);
     std::thread::spawn(move || {
         for line in reader.lines().map_while(Result::ok) {
@@ -109,5 +112,5 @@ fn collect(reader: impl BufRead + Send + 'static, output: &Arc<Mutex<String>>) {
             output.push_str(&line);
             output.push('\n');
         }
-    });
+    })
 }
