@@ -33,13 +33,13 @@ pub(crate) struct Cli {
 #[derive(Debug, Args)]
 pub(crate) struct Global {
     /// Where the log lives [setting data_dir]
-    #[arg(long, global = true, value_name = "DIR")]
+    #[arg(long, global = true, value_name = "DIR", help_heading = "Settings")]
     pub data_dir: Option<String>,
     /// The database, postgres://user:password@host:5432/database [setting database.url]
-    #[arg(long, global = true, value_name = "URL")]
+    #[arg(long, global = true, value_name = "URL", help_heading = "Settings")]
     pub database_url: Option<String>,
     /// The configuration file instead of the default one
-    #[arg(long, global = true, value_name = "FILE", env = "TAILWATER_CONFIG")]
+    #[arg(long, global = true, value_name = "FILE", env = "TAILWATER_CONFIG", help_heading = "Settings")]
     pub config: Option<PathBuf>,
 }
 
@@ -205,22 +205,22 @@ pub(crate) struct AgentSummaryArgs {
 /// Which agents; every list is comma-separated.
 #[derive(Debug, Args)]
 pub(crate) struct AgentFilterArgs {
-    /// Names
+    /// Only these agents, comma-separated
     #[arg(long, value_name = "NAMES")]
     pub agent: Option<String>,
-    /// Roles
+    /// Only these roles, comma-separated
     #[arg(long, value_name = "ROLES")]
     pub role: Option<String>,
-    /// Tools
+    /// Only these tools, comma-separated
     #[arg(long, value_name = "TOOLS")]
     pub tool: Option<String>,
-    /// Runtimes
+    /// Only these runtimes, comma-separated
     #[arg(long, value_name = "RUNTIMES")]
     pub runtime: Option<String>,
-    /// States
+    /// Only these states, comma-separated
     #[arg(long, value_name = "STATES")]
     pub state: Option<String>,
-    /// Hosts
+    /// Only these hosts, comma-separated
     #[arg(long, value_name = "HOSTS")]
     pub host: Option<String>,
 }
@@ -237,10 +237,10 @@ pub(crate) struct SystemSeriesArgs {
     /// The length of a bucket: 30s, 5m, 1h, 1d, … [default: 5m]
     #[arg(long, value_name = "LENGTH")]
     pub interval: Option<String>,
-    /// Names, comma-separated
+    /// Only these systems, comma-separated
     #[arg(long, value_name = "NAMES")]
     pub system: Option<String>,
-    /// Hosts, comma-separated
+    /// Only these hosts, comma-separated
     #[arg(long, value_name = "HOSTS")]
     pub host: Option<String>,
     /// How to print it
