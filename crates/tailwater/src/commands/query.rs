@@ -97,7 +97,7 @@ async fn summary(reader: &TimescaleReader, args: &AgentSummaryArgs) -> Result<()
         Format::Json => output::json(&summary),
         Format::Csv => sheet(std::slice::from_ref(&summary), None).print(Format::Csv),
         Format::Table => {
-            let values: Vec<String> = summary.values().map(|value| value.to_string()).collect();
+            let values: Vec<String> = summary.values().map(|value| cell(value, true)).collect();
             let columns = query::AgentSummary::COLUMNS.iter().copied();
             Sheet::of_fields(columns.zip(values).collect()).print(Format::Table)
         }
