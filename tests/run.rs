@@ -46,6 +46,17 @@ fn it_ends_well_on_sigterm_and_on_sigint() {
 }
 
 #[test]
+fn an_echo_of_a_signal_is_no_second_one() {
+    let home = tempdir().unwrap();
+    let data = home.path().join("data");
+    let daemon = Daemon::start(&data, &[]);
+    daemon.signal(Signal::TERM);
+    daemon.signal(Signal::INT);
+    let (status, output) = daemon.wait();
+    assert!(status.success() && output.contains("everything recorded is on the disk"), "{output}");
+}
+
+#[test]
 fn a_bad_setting_ends_it_with_one_line_before_anything_is_made() {
     let home = tempdir().unwrap();
     let data = home.path().join("data");

@@ -1,7 +1,12 @@
 //! SIGINT and SIGTERM: the first asks for an orderly end, the second ends at once.
 
+use std::time::{Duration, Instant};
+
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
+
+/// A signal so soon after the first is its echo: timeout(1), for one, signals a process and its group.
+const ECHO: Duration = Duration::from_millis(300);
 
 /// Cancels `stop` at the first signal, and ends the process at the second.
 pub(crate) async fn cancel_on_signal(stop: CancellationToken) {
@@ -11,12 +16,13 @@ pub(crate) async fn cancel_on_signal(stop: CancellationToken) {
         tracing::warn!("cannot listen to signals: only SIGKILL will end this process");
         return;
     };
-    for turn in 0_u8.. {
+    let mut first = None;
+    loop {
         let code = tokio::select! {
             _ = interrupt.recv() => 130,
             _ = terminate.recv() => 143,
         };
-        if turn > 0 {
+        if first.get_or_insert_with(Instant::now).elapsed() > ECHO {
             std::process::exit(code);
         }
         stop.cancel();
