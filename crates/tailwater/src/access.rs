@@ -5,9 +5,11 @@ use std::time::{Duration, Instant};
 
 use event::HostName;
 use eventlog::{EventLog, OpenError, Settings};
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::config::Config;
 use crate::control::client::Client;
@@ -17,8 +19,9 @@ use crate::failure::{Failure, chain};
 use crate::service::{Service, blocking};
 
 /// How long to wait for a log that is held while no daemon answers: it may be starting or ending.
-const HELD_PATIENCE: Duration = Duration::from_secs(5);
-const HELD_PAUSE: Duration = Duration::from_millis(50);
+pub(crate) const HELD_PATIENCE: Duration = Duration::from_secs(5);
+/// How long between two looks at it.
+pub(crate) const HELD_PAUSE: Duration = Duration::from_millis(50);
 
 /// Whether a command makes a log where there is none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,6 +107,15 @@ pub(crate) async fn ask(
     }
 }
 
+/// Reads an answer back into its type.
+///
+/// # Errors
+/// When the daemon that gave it is of another version.
+pub(crate) fn understood<T: DeserializeOwned>(answer: Value) -> Result<T, Failure> {
+    serde_json::from_value(answer)
+        .map_err(|error| Failure::error(format!("the daemon's answer makes no sense: {error}")))
+}
+
 /// How long a daemon may take: what only looks must not hang with a daemon that does.
 const fn answer_patience(task: &Task) -> Duration {
     match task {
@@ -128,9 +140,7 @@ async fn do_alone(
 ) -> Result<Value, Failure> {
     let service = Arc::new(Service::of_command(log.clone(), config));
     let stop = CancellationToken::new();
-    let _signals = tokio_util::task::AbortOnDropHandle::new(tokio::spawn(crate::signals::cancel_on_signal(
-        stop.clone(),
-    )));
+    let _signals = AbortOnDropHandle::new(crate::signals::cancel_on_signal(stop.clone()));
     let (sender, mut told) = watch::channel(Progress::default());
     let work = service.handle(task, body, &sender, &stop);
     tokio::pin!(work);

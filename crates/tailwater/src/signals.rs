@@ -2,20 +2,28 @@
 
 use std::time::{Duration, Instant};
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 /// A signal so soon after the first is its echo: timeout(1), for one, signals a process and its group.
 const ECHO: Duration = Duration::from_millis(300);
 
-/// Cancels `stop` at the first signal, and ends the process at the second.
-pub(crate) async fn cancel_on_signal(stop: CancellationToken) {
-    let (Ok(mut interrupt), Ok(mut terminate)) =
-        (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
-    else {
-        tracing::warn!("cannot listen to signals: only SIGKILL will end this process");
-        return;
-    };
+/// From now on, cancels `stop` at the first signal and ends the process at the second.
+///
+/// NOTE: the handlers are there when this returns. A task of its own would install them when it is first run, and
+/// until then a signal would kill the process.
+pub(crate) fn cancel_on_signal(stop: CancellationToken) -> JoinHandle<()> {
+    let signals = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()));
+    tokio::spawn(async move {
+        match signals {
+            (Ok(interrupt), Ok(terminate)) => listen(interrupt, terminate, stop).await,
+            _ => tracing::warn!("cannot listen to signals: they end this process at once"),
+        }
+    })
+}
+
+async fn listen(mut interrupt: Signal, mut terminate: Signal, stop: CancellationToken) {
     let mut first = None;
     loop {
         let code = tokio::select! {

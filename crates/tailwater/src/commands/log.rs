@@ -23,8 +23,7 @@ async fn stat(config: &Config, args: &FormatArgs) -> Result<(), Failure> {
     if args.format == Format::Json {
         return output::json(&answer);
     }
-    let stat: LogStatAnswer = serde_json::from_value(answer)
-        .map_err(|error| Failure::error(format!("the daemon's answer makes no sense: {error}")))?;
+    let stat: LogStatAnswer = access::understood(answer)?;
     let people = args.format == Format::Table;
     let bytes = if people { output::bytes(stat.log.bytes) } else { stat.log.bytes.to_string() };
     let per_event = stat.bytes_per_event.map(|bytes| format!("{bytes:.1}")).unwrap_or_default();

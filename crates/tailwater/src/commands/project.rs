@@ -68,8 +68,7 @@ fn print(answer: &Value, json: bool) -> Result<(), Failure> {
     if json {
         return output::json(answer);
     }
-    let it: ProjectAnswer = serde_json::from_value(answer.clone())
-        .map_err(|error| Failure::error(format!("the daemon's answer makes no sense: {error}")))?;
+    let it: ProjectAnswer = access::understood(answer.clone())?;
     output::line(&format!(
         "{} events read, {} new in the database, {} there already, in {:.1} s ({:.0} events/s)",
         output::count(it.read),

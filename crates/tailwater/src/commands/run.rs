@@ -12,7 +12,7 @@ use sampler::{PaceSettings, PacedSampler, Sampler, SystemClock};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::access::{OpenFailure, open_log, this_host};
+use crate::access::{HELD_PATIENCE, HELD_PAUSE, OpenFailure, open_log, this_host};
 use crate::config::Config;
 use crate::control::client::Client;
 use crate::control::server;
@@ -24,8 +24,6 @@ use crate::service::{Live, Projecting, Service, blocking, projector};
 const SAMPLERS_DEADLINE: Duration = Duration::from_secs(1);
 /// How long clients' work and a transaction under way are waited for.
 const WORK_DEADLINE: Duration = Duration::from_secs(5);
-/// How long to wait for a log that somebody holds: a predecessor may be ending.
-const HELD_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Runs until SIGINT or SIGTERM.
 ///
@@ -34,7 +32,7 @@ const HELD_PATIENCE: Duration = Duration::from_secs(5);
 pub(crate) async fn run(config: &Config) -> Result<(), Failure> {
     let log = open_patiently(config).await?;
     let stop = CancellationToken::new();
-    tokio::spawn(crate::signals::cancel_on_signal(stop.clone()));
+    crate::signals::cancel_on_signal(stop.clone());
     let listener = server::bind(&config.data_dir)?;
     let mut samplers = build_samplers(config)?;
     announce(config, &log, &mut samplers)?;
@@ -59,7 +57,7 @@ async fn open_patiently(config: &Config) -> Result<EventLog, Failure> {
                 if daemon_answers || Instant::now() >= patience {
                     return Err(failure);
                 }
-                tokio::time::sleep(Duration::from_millis(50)).await;
+                tokio::time::sleep(HELD_PAUSE).await;
             }
         }
     }

@@ -14,8 +14,7 @@ use crate::service::StatusAnswer;
 /// Exit code 1 when something is unhealthy: which, in one line behind the answer.
 pub(crate) async fn status(config: &Config, args: &FormatArgs) -> Result<(), Failure> {
     let answer = access::ask(config, Task::Status, Vec::new(), Missing::Refuse, |_| {}).await?;
-    let status: StatusAnswer = serde_json::from_value(answer.clone())
-        .map_err(|error| Failure::error(format!("the daemon's answer makes no sense: {error}")))?;
+    let status: StatusAnswer = access::understood(answer.clone())?;
     if args.format == Format::Json {
         output::json(&answer)?;
     } else {
