@@ -6,6 +6,7 @@
 //! This crate does no I/O and knows no other crate of the workspace.
 
 mod fields;
+mod hole;
 mod identity;
 pub mod json;
 mod kind;
@@ -16,6 +17,7 @@ mod time;
 pub mod wire;
 
 pub use fields::{Field, Rule, Value};
+pub use hole::{Hole, HoleCause, Stretch};
 pub use identity::{BirthId, HostName, HostNameError, LogId, Position};
 pub use kind::Kind;
 pub use model::{
