@@ -1,12 +1,15 @@
 //! Appends: from events to the bytes that the writer thread commits.
 
+use crossbeam_channel::SendTimeoutError;
 use event::limits::{self, EVENT_BYTES_MAX};
 use event::wire::{self, RECORD_HEADER_BYTES};
-use event::{Accepted, Event, Position, Sink, SinkError, SinkErrorKind};
+use event::{Accepted, Event, Position, Sink, SinkError, SinkErrorKind, Time};
 use tokio::sync::oneshot;
 
+use crate::blocks::Stamp;
 use crate::error::AppendError;
 use crate::open::EventLog;
+use crate::settings::Backpressure;
 use crate::writer::Command;
 
 /// A value that an appender keeps in the log under a key of its own, such as an offset of what it reads.
@@ -18,6 +21,16 @@ pub struct MetaEntry {
     pub value: Option<Vec<u8>>,
 }
 
+/// How the times of a batch relate to the clock: what the index by time does with it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Order {
+    /// They are of now, as a sampler's are.
+    #[default]
+    Live,
+    /// They are of any time, as those of an imported file: they get blocks of their own.
+    Import,
+}
+
 /// Events and the meta that belongs to them: all of it is kept, or nothing.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Batch {
@@ -25,11 +38,13 @@ pub struct Batch {
     pub events: Vec<Event>,
     /// What changes with them.
     pub meta: Vec<MetaEntry>,
+    /// How their times relate to the clock.
+    pub order: Order,
 }
 
 impl From<Vec<Event>> for Batch {
     fn from(events: Vec<Event>) -> Self {
-        Self { events, meta: Vec::new() }
+        Self { events, ..Self::default() }
     }
 }
 
@@ -52,21 +67,29 @@ impl AppendOutcome {
     }
 }
 
+/// Where a record ends, and what the index by time keeps of it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RecordEnd {
+    pub(crate) end: usize,
+    pub(crate) stamp: Stamp,
+}
+
 /// Records without their headers' contents: the writer fills those in when it knows the positions.
 #[derive(Debug, Default)]
 pub(crate) struct Encoded {
     pub(crate) records: Vec<u8>,
     /// Where each record ends in `records`.
-    pub(crate) ends: Vec<usize>,
+    pub(crate) ends: Vec<RecordEnd>,
     pub(crate) meta: Vec<MetaEntry>,
     /// How many events its gaps tell as lost.
     pub(crate) lost_events: u64,
+    pub(crate) order: Order,
 }
 
 impl Encoded {
     /// Checks and encodes on the appender's own thread.
-    fn new(batch: Batch) -> Result<Self, AppendError> {
-        let mut encoded = Self { meta: batch.meta, ..Self::default() };
+    pub(crate) fn new(batch: Batch) -> Result<Self, AppendError> {
+        let mut encoded = Self { meta: batch.meta, order: batch.order, ..Self::default() };
         encoded.ends.reserve(batch.events.len());
         for (index, event) in batch.events.iter().enumerate() {
             limits::check(event).map_err(|invalid| AppendError::Invalid { index, invalid })?;
@@ -87,22 +110,40 @@ impl Encoded {
         if bytes > EVENT_BYTES_MAX {
             return Err(AppendError::TooLarge { index, bytes, most: EVENT_BYTES_MAX });
         }
-        self.ends.push(self.records.len());
+        let stamp = Stamp { kind: event.kind().number(), time: event.time().micros() };
+        self.ends.push(RecordEnd { end: self.records.len(), stamp });
         Ok(())
+    }
+
+    /// The least and the greatest time of its events.
+    pub(crate) fn times(&self) -> Option<(Time, Time)> {
+        let times = || self.ends.iter().map(|end| end.stamp.time);
+        Some((Time::from_micros(times().min()?), Time::from_micros(times().max()?)))
     }
 }
 
 impl EventLog {
-    /// Appends a batch and waits for the promise of the sync mode. Waits too while the queue is full.
+    /// Appends a batch and waits for the promise of the sync mode. While the queue is full it waits as well, or is
+    /// refused, as [`crate::Settings::backpressure`] says.
     ///
     /// IMPORTANT: it blocks; async callers use [`Self::append_async`].
     ///
     /// # Errors
-    /// When an event is invalid or the log has failed or is closed: nothing of the batch is kept.
+    /// When an event is invalid, there is no room for it, or the log has failed or is closed: nothing of the batch
+    /// is kept.
     pub fn append(&self, batch: impl Into<Batch>) -> Result<AppendOutcome, AppendError> {
         let (reply, outcome) = oneshot::channel();
         let command = Command::Append(Encoded::new(batch.into())?, Some(reply));
-        self.queue().send(command).map_err(|_| self.closed())?;
+        match self.backpressure() {
+            Backpressure::Refuse => self.try_queue(command)?,
+            Backpressure::Wait(longest) => {
+                self.check_open()?;
+                self.queue().send_timeout(command, longest).map_err(|error| match error {
+                    SendTimeoutError::Timeout(_) => AppendError::Full { queued: self.queue().len() },
+                    SendTimeoutError::Disconnected(_) => self.closed(),
+                })?;
+            }
+        }
         outcome.blocking_recv().unwrap_or_else(|_| Err(self.closed()))
     }
 
@@ -116,18 +157,25 @@ impl EventLog {
         outcome.await.unwrap_or_else(|_| Err(self.closed()))
     }
 
-    /// Hands a batch over and does not wait for anything.
+    /// Hands a batch over and does not wait for anything. What the log then cannot keep, because it fails before it
+    /// comes to it, is told by a `gap` event when it works again.
     ///
     /// # Errors
-    /// When an event is invalid, the queue is full, or the log has failed or is closed.
+    /// When an event is invalid, the queue is full, there is no room, or the log has failed or is closed.
     pub fn offer(&self, batch: impl Into<Batch>) -> Result<(), AppendError> {
-        self.try_queue(Command::Append(Encoded::new(batch.into())?, None))
+        let encoded = Encoded::new(batch.into())?;
+        if let Some(no_room) = self.shared().no_room() {
+            return Err(no_room);
+        }
+        self.try_queue(Command::Append(encoded, None))
+    }
+
+    fn check_open(&self) -> Result<(), AppendError> {
+        self.failure().map_or(Ok(()), Err)
     }
 
     fn try_queue(&self, command: Command) -> Result<(), AppendError> {
-        if let Some(failed) = self.failure() {
-            return Err(failed);
-        }
+        self.check_open()?;
         self.queue().try_send(command).map_err(|error| {
             if error.is_full() { AppendError::Full { queued: self.queue().len() } } else { self.closed() }
         })
@@ -150,7 +198,7 @@ fn sink_error(error: AppendError) -> SinkError {
         AppendError::Invalid { .. } | AppendError::TooLarge { .. } | AppendError::Encode { .. } => {
             SinkErrorKind::Invalid
         }
-        AppendError::Full { .. } => SinkErrorKind::Full,
+        AppendError::Full { .. } | AppendError::NoRoom { .. } => SinkErrorKind::Full,
         AppendError::Failed(_) | AppendError::Closed => SinkErrorKind::Closed,
     };
     SinkError::new(kind, error.to_string()).caused_by(error)

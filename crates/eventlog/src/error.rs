@@ -31,12 +31,20 @@ pub enum OpenError {
         source: io::Error,
     },
     /// fjall would not open it.
-    #[error("cannot open the log in {path}")]
+    #[error("cannot open the log in {path} (`tailwater log repair` saves what can be read)")]
     Engine {
         /// The log's directory.
         path: PathBuf,
         /// Why not.
         source: EngineError,
+    },
+    /// Its files are damaged where they were durable: opening it would lose more.
+    #[error("the log in {path} is damaged: {reason}; `tailwater log repair` saves what can be read and keeps the old files")]
+    Damaged {
+        /// The log's directory.
+        path: PathBuf,
+        /// What was found, and in which file.
+        reason: String,
     },
     /// It opens, and is no log of ours.
     #[error("{path} is not a log that this version can read: {reason}")]
@@ -97,8 +105,19 @@ pub enum AppendError {
         /// How many wait.
         queued: usize,
     },
-    /// An earlier append failed; the log takes no more until it is opened again.
-    #[error("the log has failed and takes no more events until it is opened again")]
+    /// The log is as large as it may be, and nothing of it may be trimmed.
+    #[error(
+        "the log is full: it takes {bytes} of {max_bytes} bytes, and its database is behind; let it catch up, raise \
+         log.max_bytes, or set log.when_full = \"drop_oldest\""
+    )]
+    NoRoom {
+        /// What it takes on the disk.
+        bytes: u64,
+        /// What it may take.
+        max_bytes: u64,
+    },
+    /// The log has failed; it tries to work again by itself.
+    #[error("the log takes no events now; it goes on by itself when it can")]
     Failed(#[source] Arc<EngineError>),
     /// The log is closed.
     #[error("the log is closed")]
@@ -132,6 +151,15 @@ pub enum ReadError {
         /// The last that is missing.
         to: Position,
     },
+    /// What an appender keeps cannot be read.
+    #[error("cannot read or write what the log keeps beside its events")]
+    Meta {
+        /// Why not.
+        source: EngineError,
+    },
+    /// The log has failed, and may work again.
+    #[error("the log has failed; it goes on by itself when it can")]
+    Failed,
     /// The log was closed while the reader waited.
     #[error("the log is closed")]
     Closed,
@@ -147,20 +175,65 @@ pub struct StatError {
     pub source: io::Error,
 }
 
-/// What fjall said, in words: its own `Display` is the debug form.
+impl ReadError {
+    pub(crate) fn engine(position: Position, error: fjall::Error) -> Self {
+        Self::Engine { position, source: error.into() }
+    }
+
+    pub(crate) fn of_meta(error: fjall::Error) -> Self {
+        Self::Meta { source: error.into() }
+    }
+}
+
+/// What fjall or the disk said, in words: fjall's own `Display` is the debug form.
 #[derive(Debug)]
-pub struct EngineError(pub(crate) fjall::Error);
+pub struct EngineError(String);
+
+impl EngineError {
+    /// A failure of ours, in words.
+    pub(crate) fn told(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    pub(crate) fn of_mark(error: io::Error) -> Self {
+        Self(format!("cannot write the file `mark`: {error}"))
+    }
+}
+
+impl From<fjall::Error> for EngineError {
+    fn from(error: fjall::Error) -> Self {
+        Self(match error {
+            fjall::Error::Io(io) => io.to_string(),
+            fjall::Error::Storage(storage) => storage_text(&storage.to_string()),
+            fjall::Error::Poisoned => "an earlier write to the disk failed: is it full?".to_owned(),
+            fjall::Error::InvalidVersion(_) => "its files are not of fjall 3".to_owned(),
+            fjall::Error::Locked => "another process has its files open".to_owned(),
+            fjall::Error::Unrecoverable => "its tables do not fit its manifest".to_owned(),
+            other => format!("{other:?}"),
+        })
+    }
+}
+
+/// fjall prefixes the debug form of its storage's errors.
+fn storage_text(text: &str) -> String {
+    text.strip_prefix("LsmTreeError: ").unwrap_or(text).to_owned()
+}
 
 impl fmt::Display for EngineError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0 {
-            fjall::Error::Io(io) => write!(f, "{io}"),
-            fjall::Error::Storage(storage) => write!(f, "{storage}"),
-            fjall::Error::Poisoned => f.write_str("an earlier write to the disk failed"),
-            fjall::Error::InvalidVersion(version) => write!(f, "its format {version:?} is not fjall 3's"),
-            other => write!(f, "{other:?}"),
-        }
+        f.write_str(&self.0)
     }
 }
 
 impl std::error::Error for EngineError {}
+
+/// The text of an error and of its causes in one line.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}

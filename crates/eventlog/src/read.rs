@@ -1,11 +1,12 @@
-//! Reading: durable records in order, checked and decoded.
+//! Reading: durable records in order, checked and decoded, and the holes between them.
 
 use std::sync::atomic::Ordering;
 
-use event::Position;
 use event::wire::{self, Entry};
+use event::{Hole, Position, Stretch};
 
-use crate::error::{EngineError, ReadError};
+use crate::engine::Engine;
+use crate::error::ReadError;
 use crate::layout::{key_position, position_key};
 use crate::open::EventLog;
 
@@ -21,81 +22,123 @@ pub struct ReadLimits {
     pub bytes_max: usize,
 }
 
+/// What lies at one position.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// A record with this checksum.
+    Record(u32),
+    /// No event any more.
+    Hole(Hole),
+    /// Nothing yet.
+    Nothing,
+}
+
 impl EventLog {
-    /// Durable entries from `from` on (zero is before the first), dense and in order; empty when there are
-    /// none yet. What is good in front of a bad record is given first: the next read begins at the bad one.
+    /// What is durable from `from` on (zero is before the first): dense entries in order, none when there are none
+    /// yet; or the hole that `from` lies in. What is good in front of a bad record or a hole is given first: the
+    /// next read begins there.
     ///
     /// # Errors
-    /// When the first record is missing or damaged, or fjall cannot read it. Nothing is ever skipped.
-    pub fn read(&self, from: Position, limits: ReadLimits) -> Result<Vec<Entry>, ReadError> {
+    /// When the first record is missing or damaged, or fjall cannot read it: nothing is ever skipped.
+    /// [`ReadError::Failed`] while the log has failed: it may work again.
+    pub fn read(&self, from: Position, limits: ReadLimits) -> Result<Stretch, ReadError> {
+        let engine = self.engine()?;
+        // NOTE: after the engine, so that these are the ends of what it reads.
         let durable = self.ends().durable;
         let from = from.max(Position::FIRST);
-        let available = usize::try_from(durable.next().since(from)).unwrap_or(usize::MAX);
+        if let Some(hole) = engine.hole_at(from) {
+            return Ok(Stretch::Hole(hole));
+        }
+        let next_hole = engine.holes_after(from);
+        let last = next_hole.map_or(durable, |hole| durable.min(hole.lo.before()));
+        let available = usize::try_from(last.next().since(from)).unwrap_or(usize::MAX);
         let limits = ReadLimits { events_max: limits.events_max.min(available), ..limits };
         if limits.events_max == 0 {
-            return Ok(Vec::new());
+            return Ok(Stretch::NOTHING);
         }
         // NOTE: bytes_max may end a read of a long log far earlier than events_max.
         let mut entries = Vec::with_capacity(limits.events_max.min(ENTRIES_RESERVED_MAX));
-        match self.read_into(&mut entries, from, durable, limits) {
+        match self.read_into(&engine, &mut entries, from, last, limits) {
+            // NOTE: trimmed between the look at the holes and the read.
+            Err(_) if entries.is_empty() && engine.hole_at(from).is_some() => self.read(from, limits),
             Err(error) if entries.is_empty() => Err(error),
-            _ => Ok(entries),
+            _ => Ok(Stretch::Events(entries)),
         }
     }
 
     fn read_into(
         &self,
+        engine: &Engine,
         entries: &mut Vec<Entry>,
         from: Position,
-        durable: Position,
+        last: Position,
         limits: ReadLimits,
     ) -> Result<(), ReadError> {
         let (mut position, mut bytes) = (from, 0);
-        for guard in self.events().range(position_key(from)..=position_key(durable)) {
-            let (key, record) = guard.into_inner().map_err(|error| engine_error(position, error))?;
-            let found = key_position(&key).unwrap_or_default();
-            if found != position {
-                return Err(ReadError::Missing { from: position, to: found.before() });
+        while position <= last {
+            let Some((segment, next)) = engine.segment_of(position) else { break };
+            let end = next.map_or(last, |next| last.min(next.before()));
+            for guard in segment.events.range(position_key(position)..=position_key(end)) {
+                let (key, record) = guard.into_inner().map_err(|error| ReadError::engine(position, error))?;
+                let found = key_position(&key).unwrap_or_default();
+                if found != position {
+                    return Err(ReadError::Missing { from: position, to: found.before() });
+                }
+                let entry = self.entry(position, &record)?;
+                bytes += entry.bytes;
+                entries.push(entry);
+                position = position.next();
+                if entries.len() >= limits.events_max || bytes >= limits.bytes_max {
+                    return Ok(());
+                }
             }
-            let entry = self.entry(position, &record)?;
-            bytes += entry.bytes;
-            entries.push(entry);
-            position = position.next();
-            if entries.len() >= limits.events_max || bytes >= limits.bytes_max {
-                return Ok(());
+            if position <= end {
+                return Err(ReadError::Missing { from: position, to: end });
             }
         }
-        Err(ReadError::Missing { from: position, to: durable })
+        if position > last { Ok(()) } else { Err(ReadError::Missing { from: position, to: last }) }
     }
 
-    fn entry(&self, position: Position, record: &[u8]) -> Result<Entry, ReadError> {
+    pub(crate) fn entry(&self, position: Position, record: &[u8]) -> Result<Entry, ReadError> {
         let damaged = |reason: wire::RecordError| ReadError::Damaged { position, reason: reason.to_string() };
         let record = wire::open(&self.info().birth_id, position, record).map_err(damaged)?;
         let event = wire::decode(record.payload).map_err(damaged)?;
         Ok(Entry { position, checksum: record.checksum, bytes: record.payload.len(), event })
     }
 
-    /// The checksum of the record at `position`; `None` when it is not there or not durable.
+    /// What lies at `position`, as far as it is durable.
     ///
     /// # Errors
-    /// When it is damaged or fjall cannot read it.
-    pub fn checksum(&self, position: Position) -> Result<Option<u32>, ReadError> {
-        if position > self.ends().durable {
-            return Ok(None);
+    /// When it is damaged or missing, or fjall cannot read it.
+    pub fn find(&self, position: Position) -> Result<Found, ReadError> {
+        let engine = self.engine()?;
+        if let Some(hole) = engine.hole_at(position) {
+            return Ok(Found::Hole(hole));
         }
-        let record =
-            self.events().get(position_key(position)).map_err(|error| engine_error(position, error))?;
-        let Some(record) = record else { return Ok(None) };
+        if position > self.ends().durable || position < Position::FIRST {
+            return Ok(Found::Nothing);
+        }
+        let record = engine.record(position).map_err(|error| ReadError::engine(position, error))?;
+        let Some(record) = record else { return Err(ReadError::Missing { from: position, to: position }) };
         match wire::open(&self.info().birth_id, position, &record) {
-            Ok(record) => Ok(Some(record.checksum)),
+            Ok(record) => Ok(Found::Record(record.checksum)),
             Err(error) => Err(ReadError::Damaged { position, reason: error.to_string() }),
         }
     }
 
-    /// Waits until `position` is durable; asks for a sync when it is there and is not.
+    /// The holes of the log, in order.
     ///
     /// # Errors
-    /// [`ReadError::Closed`] when the log fails or ends before.
+    /// [`ReadError::Failed`] while the log has failed.
+    pub fn holes(&self) -> Result<Vec<Hole>, ReadError> {
+        Ok(self.engine()?.holes().iter().collect())
+    }
+
+    /// Waits until `position` is durable; asks for a sync when it is there and is not. While the log has failed,
+    /// it waits for it to work again.
+    ///
+    /// # Errors
+    /// [`ReadError::Closed`] when the log ends before.
     pub async fn wait_durable(&self, position: Position) -> Result<(), ReadError> {
         let mut ends = self.shared().ends.subscribe();
         loop {
@@ -103,7 +146,7 @@ impl EventLog {
             if now.durable >= position {
                 return Ok(());
             }
-            if self.failure().is_some() || self.shared().ended.load(Ordering::Acquire) {
+            if self.shared().ended.load(Ordering::Acquire) {
                 return Err(ReadError::Closed);
             }
             if now.next > position {
@@ -113,17 +156,21 @@ impl EventLog {
         }
     }
 
-    /// Waits until the log has failed; for ever, if it never does.
-    pub async fn failed(&self) {
+    /// Waits while the log has failed.
+    ///
+    /// # Errors
+    /// [`ReadError::Closed`] when the log ends before it works again.
+    pub async fn wait_well(&self) -> Result<(), ReadError> {
         let mut ends = self.shared().ends.subscribe();
-        while self.failure().is_none() {
-            if ends.changed().await.is_err() {
-                std::future::pending::<()>().await;
+        loop {
+            ends.mark_unchanged();
+            if self.shared().ended.load(Ordering::Acquire) {
+                return Err(ReadError::Closed);
             }
+            if self.shared().engine().is_some() {
+                return Ok(());
+            }
+            ends.changed().await.map_err(|_| ReadError::Closed)?;
         }
     }
-}
-
-const fn engine_error(position: Position, error: fjall::Error) -> ReadError {
-    ReadError::Engine { position, source: EngineError(error) }
 }

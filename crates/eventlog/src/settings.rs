@@ -60,18 +60,92 @@ impl fmt::Display for Sync {
     }
 }
 
+/// What an appender gets while the queue to the writer thread is full.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Backpressure {
+    /// It waits for a place, for so long at the most.
+    Wait(Duration),
+    /// A refusal, at once.
+    Refuse,
+}
+
+/// What happens when the events that no database has yet exceed the bound alone.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum WhenFull {
+    /// New events are refused.
+    #[default]
+    Refuse,
+    /// The oldest events are dropped.
+    DropOldest,
+}
+
+/// Whether a log trims itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Trims {
+    /// It does, as soon as its bounds allow.
+    Itself,
+    /// Only when it is asked to.
+    #[default]
+    WhenAsked,
+}
+
+/// How much of the past a log keeps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    /// How long after a segment was filled its events are kept; `None` is for ever.
+    pub keep: Option<Duration>,
+    /// How many bytes the log may take on the disk, fjall's journals included.
+    pub max_bytes: u64,
+    /// What happens when nothing that may be trimmed is left.
+    pub when_full: WhenFull,
+    /// Who trims.
+    pub trims: Trims,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        let max_bytes = 8 * 1024 * 1024 * 1024;
+        Self { keep: None, max_bytes, when_full: WhenFull::default(), trims: Trims::default() }
+    }
+}
+
+/// A segment has at most so many bytes of records, about half of it on the disk.
+const SEGMENT_BYTES_MAX: u64 = 256 * 1024 * 1024;
+/// Less would be many keyspaces for nothing.
+const SEGMENT_BYTES_MIN: u64 = 8 * 1024 * 1024;
+
 /// What the operator tunes of the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// When to fsync.
     pub sync: Sync,
-    /// How many appends may wait for the writer thread before appenders wait themselves.
+    /// How many appends may wait for the writer thread.
     pub queue_appends_max: usize,
+    /// What an appender gets while they are as many.
+    pub backpressure: Backpressure,
+    /// How much of the past to keep.
+    pub bounds: Bounds,
+    /// How many bytes of records make a segment; `None`: what suits the bounds.
+    pub segment_bytes_max: Option<u64>,
+}
+
+impl Settings {
+    /// A sixteenth of the bound, so that trimming frees little more than it must.
+    pub(crate) fn segment_bytes(&self) -> u64 {
+        let suited = (self.bounds.max_bytes / 16).clamp(SEGMENT_BYTES_MIN, SEGMENT_BYTES_MAX);
+        self.segment_bytes_max.unwrap_or(suited)
+    }
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { sync: Sync::default(), queue_appends_max: 1_024 }
+        Self {
+            sync: Sync::default(),
+            queue_appends_max: 1_024,
+            backpressure: Backpressure::Wait(Duration::from_secs(10)),
+            bounds: Bounds::default(),
+            segment_bytes_max: None,
+        }
     }
 }
 

@@ -7,11 +7,13 @@ use std::path::Path;
 use std::sync::atomic::Ordering;
 
 use crate::error::StatError;
+use event::Hole;
+
 use crate::open::EventLog;
-use crate::writer::Ends;
+use crate::writer::{Ends, NoRoom};
 
 /// The size of a log.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stat {
     /// Where it begins and ends.
     pub ends: Ends,
@@ -23,6 +25,12 @@ pub struct Stat {
     pub segments: usize,
     /// How many events the gaps in the log tell as lost.
     pub lost_events: u64,
+    /// Runs of positions that have no events any more.
+    pub holes: Vec<Hole>,
+    /// How many events callers were told are not kept, since the log was opened.
+    pub refused_events: u64,
+    /// The log is at its bound and takes nothing.
+    pub no_room: Option<NoRoom>,
 }
 
 impl EventLog {
@@ -31,20 +39,25 @@ impl EventLog {
     /// # Errors
     /// When its directory cannot be read.
     pub fn stat(&self) -> Result<Stat, StatError> {
-        let ends = self.ends();
+        let (ends, shared) = (self.ends(), self.shared());
+        let holes: Vec<Hole> = shared.engine().map(|engine| engine.holes().iter().collect()).unwrap_or_default();
+        let gone: u64 = holes.iter().map(Hole::positions).sum();
         Ok(Stat {
             ends,
-            events: ends.next.since(ends.first),
-            bytes: disk_bytes(self.dir())
-                .map_err(|source| StatError { path: self.dir().to_owned(), source })?,
-            segments: self.segments(),
-            lost_events: self.shared().lost_events.load(Ordering::Relaxed),
+            events: ends.next.since(event::Position::FIRST).saturating_sub(gone),
+            bytes: disk_bytes(self.path())
+                .map_err(|source| StatError { path: self.path().to_owned(), source })?,
+            segments: shared.engine().map_or(0, |engine| engine.segments().len()),
+            lost_events: shared.lost_events.load(Ordering::Relaxed),
+            holes,
+            refused_events: shared.refused_events.load(Ordering::Relaxed),
+            no_room: shared.room(),
         })
     }
 }
 
 /// Bytes of disk that everything under `dir` takes: allocated blocks, not lengths, for fjall preallocates.
-fn disk_bytes(dir: &Path) -> io::Result<u64> {
+pub(crate) fn disk_bytes(dir: &Path) -> io::Result<u64> {
     /// The unit of `st_blocks`, whatever the file system's block size (stat(2)).
     const BLOCK_BYTES: u64 = 512;
     let mut bytes = 0;

@@ -1,0 +1,165 @@
+//! The index by time: which times lie in which run of positions.
+//!
+//! A block is at most 4,096 neighbouring positions of one segment. For each kind it keeps the least and the
+//! greatest time of its events, and it changes in the batch of the events themselves, so it is never behind
+//! them. An import closes the block before it and behind it: its old times would make the blocks around it
+//! useless for a reader of one hour.
+//!
+//! ```text
+//! first position u64  →  positions u32 | (kind u8 | least i64 | greatest i64) for each kind in it
+//! ```
+//!
+//! Times are microseconds since the epoch. A block without an index entry, or with one that does not decode, is
+//! read as if it held every time: slower, and never wrong.
+
+use event::{Kind, Position};
+
+/// Most positions of a block. An hour of a busy host is some blocks, ten million events are 2,442 entries.
+pub(crate) const BLOCK_POSITIONS_MAX: u32 = 4_096;
+
+/// Bytes of a kind's entry.
+const SPAN_BYTES: usize = 1 + 8 + 8;
+
+/// Kind and time of an event, as the index sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Stamp {
+    /// The kind's number.
+    pub(crate) kind: u8,
+    /// Microseconds since the epoch.
+    pub(crate) time: i64,
+}
+
+/// Least and greatest time, both ends included, microseconds since the epoch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Span {
+    pub(crate) least: i64,
+    pub(crate) greatest: i64,
+}
+
+impl Span {
+    /// Every time there is.
+    pub(crate) const ALL: Self = Self { least: i64::MIN, greatest: i64::MAX };
+
+    pub(crate) fn overlaps(self, other: Self) -> bool {
+        self.least <= other.greatest && other.least <= self.greatest
+    }
+}
+
+/// A block: where it begins, how many positions it has, and the times of each kind.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Block {
+    pub(crate) first: Position,
+    pub(crate) positions: u32,
+    /// By the kind's number, less one.
+    spans: [Option<Span>; Kind::ALL.len()],
+}
+
+impl Block {
+    pub(crate) const fn new(first: Position) -> Self {
+        Self { first, positions: 0, spans: [None; Kind::ALL.len()] }
+    }
+
+    /// Adds the event at the next position of the block.
+    pub(crate) fn add(&mut self, stamp: Stamp) {
+        self.positions += 1;
+        let Some(span) = self.spans.get_mut(usize::from(stamp.kind).wrapping_sub(1)) else { return };
+        let time = stamp.time;
+        let span = span.get_or_insert(Span { least: time, greatest: time });
+        span.least = span.least.min(time);
+        span.greatest = span.greatest.max(time);
+    }
+
+    pub(crate) const fn is_full(&self) -> bool {
+        self.positions >= BLOCK_POSITIONS_MAX
+    }
+
+    /// The last position of it; the one before the first when it is empty.
+    pub(crate) fn last(&self) -> Position {
+        self.first.plus(u64::from(self.positions)).before()
+    }
+
+    /// The times of one kind.
+    pub(crate) fn span(&self, kind: Kind) -> Option<Span> {
+        self.spans.get(usize::from(kind.number()) - 1).copied().flatten()
+    }
+
+    /// The times of all kinds.
+    pub(crate) fn whole_span(&self) -> Option<Span> {
+        let join = |a: Span, b: Span| Span { least: a.least.min(b.least), greatest: a.greatest.max(b.greatest) };
+        self.spans.iter().flatten().copied().reduce(join)
+    }
+
+    /// Whether it may hold an event of these times and one of these kinds.
+    pub(crate) fn may_hold(&self, times: Span, kinds: &[Kind]) -> bool {
+        kinds.iter().any(|kind| self.span(*kind).is_some_and(|span| span.overlaps(times)))
+    }
+
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let mut value = Vec::with_capacity(4 + 2 * SPAN_BYTES);
+        value.extend(self.positions.to_be_bytes());
+        for (kind, span) in (1_u8..).zip(&self.spans) {
+            if let Some(span) = span {
+                value.push(kind);
+                value.extend(span.least.to_be_bytes());
+                value.extend(span.greatest.to_be_bytes());
+            }
+        }
+        value
+    }
+
+    /// The block that begins at `first`; `None` when the value is none of ours. Kinds that this version does not
+    /// know are left out: it could not read their events either.
+    pub(crate) fn decode(first: Position, value: &[u8]) -> Option<Self> {
+        let (positions, rest) = value.split_first_chunk()?;
+        let mut block = Self { positions: u32::from_be_bytes(*positions), ..Self::new(first) };
+        let (entries, []) = rest.as_chunks::<SPAN_BYTES>() else { return None };
+        for [kind, times @ ..] in entries {
+            let (least, greatest) = times.split_first_chunk()?;
+            let greatest = greatest.first_chunk()?;
+            let span = Span { least: i64::from_be_bytes(*least), greatest: i64::from_be_bytes(*greatest) };
+            if let Some(place) = block.spans.get_mut(usize::from(*kind).wrapping_sub(1)) {
+                *place = Some(span);
+            }
+        }
+        Some(block)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stamp(kind: Kind, time: i64) -> Stamp {
+        Stamp { kind: kind.number(), time }
+    }
+
+    #[test]
+    fn a_block_holds_the_times_of_each_kind() {
+        let mut block = Block::new(Position(10));
+        assert_eq!((block.last(), block.whole_span()), (Position(9), None));
+        for (kind, time) in [(Kind::AgentSample, 5), (Kind::Gap, 900), (Kind::AgentSample, 3)] {
+            block.add(stamp(kind, time));
+        }
+        assert_eq!(block.last(), Position(12));
+        assert_eq!(block.span(Kind::AgentSample), Some(Span { least: 3, greatest: 5 }));
+        assert_eq!(block.whole_span(), Some(Span { least: 3, greatest: 900 }));
+        let holds = |least, greatest, kinds: &[Kind]| block.may_hold(Span { least, greatest }, kinds);
+        assert!(holds(5, 7, &Kind::ALL) && holds(0, 3, &[Kind::AgentSample]));
+        assert!(!holds(6, 899, &Kind::ALL), "between the kinds' times");
+        assert!(!holds(900, 900, &[Kind::AgentSample]) && !holds(3, 5, &[Kind::TokenUsage]));
+        assert_eq!(Block::decode(Position(10), &block.encode()), Some(block));
+    }
+
+    #[test]
+    fn what_is_no_block_is_not_read_as_one() {
+        let mut block = Block::new(Position(1));
+        block.add(stamp(Kind::AgentState, 7));
+        let mut value = block.encode();
+        for length in (0..4).chain(5..value.len()) {
+            assert_eq!(Block::decode(Position(1), &value[..length]), None, "{length} bytes");
+        }
+        let newer = [&[99], &value[5..]].concat();
+        value.extend(newer);
+        assert_eq!(Block::decode(Position(1), &value), Some(block), "a kind of a newer version is left out");
+    }
+}

@@ -1,0 +1,266 @@
+//! Verification: every record of the log is read, checked and decoded, and with the holes they are dense.
+
+use std::ops::ControlFlow;
+
+use event::wire::{self, Decoded};
+use event::{Hole, Position};
+
+use crate::blocks::{Block, Stamp};
+use crate::engine::Engine;
+use crate::error::{EngineError, ReadError};
+use crate::layout::{key_position, position_key};
+use crate::open::EventLog;
+
+/// How often the progress is told, in records.
+const PROGRESS_RECORDS: u64 = 65_536;
+
+/// Positions whose events cannot be read, for one reason.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Damage {
+    /// The first of them.
+    pub lo: Position,
+    /// The last of them.
+    pub hi: Position,
+    /// Bytes that were read there and are not right; 0 where nothing could be read at all.
+    pub bytes: u64,
+    /// What is wrong with the first of them.
+    pub reason: String,
+}
+
+/// What a verification found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Verification {
+    /// The last position that was looked at.
+    pub last: Position,
+    /// Events that are right.
+    pub events: u64,
+    /// Bytes of their records.
+    pub bytes: u64,
+    /// Of them, events that a newer version wrote.
+    pub unknown: u64,
+    /// Runs of positions that have no events any more.
+    pub holes: Vec<Hole>,
+    /// What cannot be read.
+    pub damage: Vec<Damage>,
+    /// Blocks whose index entry is missing or hides an event; they are read as if they held every time, or not
+    /// found by time.
+    pub wrong_blocks: u64,
+}
+
+impl Verification {
+    /// Whether every position is an event or a hole, and the index finds them.
+    #[must_use]
+    pub fn is_clean(&self) -> bool {
+        self.damage.is_empty() && self.wrong_blocks == 0
+    }
+}
+
+impl EventLog {
+    /// Checks everything that is durable now. `progress` is told how many positions of how many are done, and may
+    /// break it off. It blocks.
+    ///
+    /// # Errors
+    /// While the log has failed, or when it is closed. Damage is no error: it is what the answer tells.
+    pub fn verify(
+        &self,
+        mut progress: impl FnMut(u64, u64) -> ControlFlow<()>,
+    ) -> Result<Verification, ReadError> {
+        let engine = self.engine()?;
+        let ends = self.ends();
+        let mut walk = Walk {
+            log: self,
+            engine: &engine,
+            last: ends.durable,
+            found: Verification { last: ends.durable, ..Verification::default() },
+            index: Index { engine: &engine, block: None, wrong: 0 },
+        };
+        let mut position = Position::FIRST;
+        let mut told = 0;
+        while position <= ends.durable {
+            position = walk.step(position)?;
+            let done = position.since(Position::FIRST).min(ends.durable.0);
+            if done >= told + PROGRESS_RECORDS || position > ends.durable {
+                told = done;
+                if progress(done, ends.durable.0).is_break() {
+                    return Err(ReadError::Closed);
+                }
+            }
+        }
+        walk.found.holes = engine.holes().iter().collect();
+        walk.found.wrong_blocks = walk.index.wrong;
+        Ok(walk.found)
+    }
+}
+
+struct Walk<'a> {
+    log: &'a EventLog,
+    engine: &'a Engine,
+    last: Position,
+    found: Verification,
+    index: Index<'a>,
+}
+
+impl Walk<'_> {
+    /// Checks a hole, or records up to the end of a segment or the first that is bad. Gives where to go on.
+    fn step(&mut self, from: Position) -> Result<Position, ReadError> {
+        if let Some(hole) = self.engine.hole_at(from) {
+            return Ok(hole.hi.next());
+        }
+        let hole = self.engine.holes_after(from);
+        let mut end = hole.map_or(self.last, |hole| self.last.min(hole.lo.before()));
+        let Some((segment, next)) = self.engine.segment_of(from) else {
+            self.damaged(from, end, 0, "no segment has them".to_owned());
+            return Ok(end.next());
+        };
+        end = next.map_or(end, |next| end.min(next.before()));
+        let mut position = from;
+        for (count, guard) in segment.events.range(position_key(from)..=position_key(end)).enumerate() {
+            let (key, record) = match guard.into_inner() {
+                Ok(pair) => pair,
+                Err(error) => return Ok(self.unreadable(position, end, &segment.events, error)),
+            };
+            let found = key_position(&key).unwrap_or_default();
+            if found > position {
+                self.damaged(position, found.before(), 0, "they are missing".to_owned());
+                position = found;
+            }
+            self.check(position, &record);
+            position = position.next();
+            if count as u64 >= PROGRESS_RECORDS {
+                return Ok(position);
+            }
+        }
+        if position <= end {
+            // NOTE: a trim may have made a hole of it meanwhile.
+            if self.engine.hole_at(position).is_none() {
+                self.damaged(position, end, 0, "they are missing".to_owned());
+            }
+            position = end.next();
+        }
+        Ok(position)
+    }
+
+    fn check(&mut self, position: Position, record: &[u8]) {
+        let opened = wire::open(&self.log.info().birth_id, position, record)
+            .and_then(|record| wire::decode(record.payload));
+        match opened {
+            Ok(decoded) => {
+                self.found.events += 1;
+                self.found.bytes += record.len() as u64;
+                match decoded {
+                    Decoded::Event(event) => self.index.check(
+                        position,
+                        Stamp { kind: event.kind().number(), time: event.time().micros() },
+                    ),
+                    Decoded::Unknown { .. } => self.found.unknown += 1,
+                }
+            }
+            Err(error) => self.damaged(position, position, record.len() as u64, error.to_string()),
+        }
+    }
+
+    /// fjall cannot read on at `position`: finds where it can.
+    fn unreadable(
+        &mut self,
+        position: Position,
+        end: Position,
+        events: &fjall::Keyspace,
+        error: fjall::Error,
+    ) -> Position {
+        let readable = |position: Position| matches!(events.get(position_key(position)), Ok(Some(_)));
+        let next = next_readable(position, end, readable);
+        let hi = next.map_or(end, Position::before);
+        self.damaged(position, hi, 0, EngineError::from(error).to_string());
+        hi.next()
+    }
+
+    fn damaged(&mut self, lo: Position, hi: Position, bytes: u64, reason: String) {
+        match self.found.damage.last_mut() {
+            Some(before) if before.hi.next() == lo => {
+                before.hi = hi;
+                before.bytes += bytes;
+            }
+            _ => self.found.damage.push(Damage { lo, hi, bytes, reason }),
+        }
+    }
+}
+
+/// The first readable position behind `bad`. A damaged block hides neighbours, so it steps further and further
+/// away until it sees light, and then looks for the edge.
+fn next_readable(bad: Position, end: Position, readable: impl Fn(Position) -> bool) -> Option<Position> {
+    let (mut dark, mut step) = (bad, 1);
+    let mut light = loop {
+        let next = dark.plus(step);
+        if next > end {
+            if readable(end) && end > dark {
+                break end;
+            }
+            return None;
+        }
+        if readable(next) {
+            break next;
+        }
+        dark = next;
+        step *= 2;
+    };
+    while dark.next() < light {
+        let middle = Position(dark.0 + light.since(dark) / 2);
+        if readable(middle) {
+            light = middle;
+        } else {
+            dark = middle;
+        }
+    }
+    Some(light)
+}
+
+/// The index by time, beside the walk.
+struct Index<'a> {
+    engine: &'a Engine,
+    block: Option<(Block, bool)>,
+    wrong: u64,
+}
+
+impl Index<'_> {
+    /// Whether the block of this event would find it.
+    fn check(&mut self, position: Position, stamp: Stamp) {
+        let is_inside = |block: &Block| (block.first..=block.last()).contains(&position);
+        if !self.block.as_ref().is_some_and(|(block, _)| is_inside(block)) {
+            self.block = Some((self.find(position), true));
+        }
+        let Some((block, is_right)) = &mut self.block else { return };
+        let mut with = block.clone();
+        with.add(stamp);
+        let grown = Block { positions: block.positions, ..with };
+        if *is_right && grown != *block {
+            *is_right = false;
+            self.wrong += 1;
+        }
+    }
+
+    /// The entry that covers `position`; an empty block of one position where there is none.
+    fn find(&self, position: Position) -> Block {
+        let entry = self.engine.blocks.range(..=position_key(position)).next_back();
+        let block = entry.and_then(|guard| {
+            let (key, value) = guard.into_inner().ok()?;
+            Block::decode(key_position(&key)?, &value)
+        });
+        let none = Block { positions: 1, ..Block::new(position) };
+        block.filter(|block| block.last() >= position).unwrap_or(none)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_edge_of_damage_is_found() {
+        for (bad, light, end) in [(5, 6, 6), (5, 6, 100), (5, 47, 100), (5, 100, 100), (1, 70_000, 100_000)] {
+            let readable = |position: Position| position.0 < bad || position.0 >= light;
+            assert_eq!(next_readable(Position(bad), Position(end), readable), Some(Position(light)));
+        }
+        assert_eq!(next_readable(Position(5), Position(100), |_| false), None);
+        assert_eq!(next_readable(Position(5), Position(5), |_| false), None);
+    }
+}

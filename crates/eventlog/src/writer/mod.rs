@@ -1,0 +1,301 @@
+//! The writer thread: the only one that changes the log.
+//!
+//! It takes what has gathered in the queue, gives positions, commits it as one fjall batch, syncs when the
+//! mode or a reader wants it, and only then acknowledges. fjall cannot say what of a failed write has reached the
+//! disk, so a failure ends the open database: later appends fail at once, and `mend.rs` opens it anew.
+
+mod bounds;
+mod mend;
+mod shared;
+mod trim;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, RecvTimeoutError};
+use tokio::sync::oneshot;
+
+use crate::append::{AppendOutcome, Encoded};
+use crate::commit::{Committer, Extra};
+use crate::error::{AppendError, EngineError};
+use crate::mark::MarkWriter;
+use crate::settings::{Settings, Sync};
+use bounds::Watch;
+use mend::Failed;
+
+pub(crate) use shared::Shared;
+pub use shared::{Ends, Health, NoRoom};
+pub use trim::{TrimError, TrimOutcome, TrimTo};
+
+/// Most events of one commit, but for a single larger append: bounds how long the first one waits.
+const COMMIT_EVENTS_MAX: usize = 16_384;
+/// Most bytes of one commit, but for a single larger append.
+const COMMIT_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// Answers one append.
+pub(crate) type Reply = oneshot::Sender<Result<AppendOutcome, AppendError>>;
+
+/// What the writer is asked to do.
+#[derive(Debug)]
+pub(crate) enum Command {
+    /// Keep this; tell whoever waits.
+    Append(Encoded, Option<Reply>),
+    /// Look at the flags: a sync is wanted.
+    Wake,
+    /// Something that is rare, between two commits.
+    Order(Order),
+    /// Sync, tell whoever waits, and end.
+    Close(oneshot::Sender<()>),
+}
+
+/// What is asked of the writer now and then.
+#[derive(Debug)]
+pub(crate) enum Order {
+    /// Trim.
+    Trim(TrimTo, oneshot::Sender<Result<TrimOutcome, TrimError>>),
+    /// Repair the files and open them again.
+    Repair(crate::repair::Told, oneshot::Sender<crate::repair::Answer>),
+}
+
+/// The writer thread's own things.
+pub(crate) struct Writer {
+    pub(crate) data_dir: PathBuf,
+    pub(crate) settings: Settings,
+    pub(crate) queue: Receiver<Command>,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) state: State,
+}
+
+/// Whether there is a database to write into.
+pub(crate) enum State {
+    Open(Open),
+    Failed(Failed),
+}
+
+/// An open log, between two commits.
+pub(crate) struct Open {
+    pub(crate) committer: Committer,
+    pub(crate) mark: MarkWriter,
+    /// When the oldest commit that is not synced yet must be.
+    sync_due: Option<Instant>,
+    waiting: Vec<(Reply, AppendOutcome)>,
+    watch: Watch,
+}
+
+impl Open {
+    pub(crate) fn new(committer: Committer, mark: MarkWriter) -> Self {
+        Self { committer, mark, sync_due: None, waiting: Vec::new(), watch: Watch::new() }
+    }
+}
+
+/// What one turn of the queue gave.
+struct Turn {
+    appends: Vec<(Encoded, Option<Reply>)>,
+    order: Option<Order>,
+    close: Option<oneshot::Sender<()>>,
+    open: bool,
+}
+
+impl Turn {
+    fn is_last(&self) -> bool {
+        self.close.is_some() || !self.open
+    }
+}
+
+impl Writer {
+    /// Works until the queue is closed or says so.
+    pub(crate) fn run(mut self) {
+        loop {
+            let mut turn = self.gather();
+            self.take(&mut turn);
+            if turn.is_last() {
+                return self.end(turn);
+            }
+        }
+    }
+
+    /// Tells readers that wait, and whoever closes the log.
+    fn end(self, turn: Turn) {
+        let Self { shared, state, .. } = self;
+        shared.set_engine(None);
+        // NOTE: before anybody is told, so that who waits for the end can open the log again.
+        drop(state);
+        shared.ended.store(true, Ordering::Release);
+        shared.ends.send_modify(|_| {});
+        if let Some(done) = turn.close {
+            let _ = done.send(());
+        }
+    }
+
+    /// Waits for something to do, then takes what is there within the bounds of a commit.
+    fn gather(&self) -> Turn {
+        let mut turn = Turn { appends: Vec::new(), order: None, close: None, open: true };
+        let (mut events, mut bytes) = (0, 0);
+        let mut command = self.wait(&mut turn);
+        while let Some(it) = command {
+            match it {
+                Command::Append(encoded, reply) => {
+                    events += encoded.ends.len();
+                    bytes += encoded.records.len();
+                    turn.appends.push((encoded, reply));
+                }
+                Command::Wake => {}
+                Command::Order(order) => {
+                    turn.order = Some(order);
+                    return turn;
+                }
+                Command::Close(done) => {
+                    turn.close = Some(done);
+                    return turn;
+                }
+            }
+            if events >= COMMIT_EVENTS_MAX || bytes >= COMMIT_BYTES_MAX {
+                return turn;
+            }
+            command = self.queue.try_recv().ok();
+        }
+        turn
+    }
+
+    fn wait(&self, turn: &mut Turn) -> Option<Command> {
+        let received = match self.due() {
+            None => self.queue.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            Some(due) => self.queue.recv_deadline(due),
+        };
+        match received {
+            Ok(command) => Some(command),
+            Err(RecvTimeoutError::Timeout) => None,
+            Err(RecvTimeoutError::Disconnected) => {
+                turn.open = false;
+                None
+            }
+        }
+    }
+
+    /// When there is something to do without being asked.
+    fn due(&self) -> Option<Instant> {
+        match &self.state {
+            State::Failed(failed) => Some(failed.due),
+            State::Open(open) => [open.sync_due, open.watch.due()].into_iter().flatten().min(),
+        }
+    }
+
+    /// Does what a turn asks for.
+    fn take(&mut self, turn: &mut Turn) {
+        match &mut self.state {
+            State::Failed(failed) => {
+                failed.refuse(turn, &self.shared);
+                self.mend_when_due();
+            }
+            State::Open(_) => {
+                let worked = self.work(turn);
+                if let Err(error) = worked {
+                    self.fail(error, turn);
+                }
+            }
+        }
+        if let Some(order) = turn.order.take() {
+            self.obey(order);
+        }
+    }
+
+    fn work(&mut self, turn: &mut Turn) -> Result<(), EngineError> {
+        let ending = turn.is_last();
+        let State::Open(open) = &mut self.state else { return Ok(()) };
+        refuse_without_room(turn, &self.shared);
+        if !turn.appends.is_empty() {
+            let due = Instant::now() + sync_interval(self.settings.sync);
+            open.commit(turn, due, &self.shared)?;
+        }
+        if open.sync_due.is_some() && (ending || open.is_sync_due(&self.shared)) {
+            open.sync(&self.shared)?;
+        }
+        if self.settings.sync != Sync::Always {
+            open.acknowledge();
+        }
+        if open.watch.is_due(&self.settings) {
+            open.keep_bounds(&self.settings, &self.shared)?;
+        }
+        Ok(())
+    }
+
+    fn obey(&mut self, order: Order) {
+        match order {
+            Order::Trim(to, reply) => {
+                let outcome = self.trim(to);
+                let _ = reply.send(outcome);
+            }
+            Order::Repair(told, reply) => {
+                let answer = self.repair(&told);
+                let _ = reply.send(answer);
+            }
+        }
+    }
+}
+
+impl Open {
+    fn commit(&mut self, turn: &mut Turn, sync_due: Instant, shared: &Shared) -> Result<(), EngineError> {
+        let appends = turn.appends.iter_mut().map(|(encoded, _)| encoded);
+        let outcomes = self.committer.commit(appends, Extra::default())?;
+        shared.lost_events.store(self.committer.lost_events, Ordering::Relaxed);
+        self.sync_due.get_or_insert(sync_due);
+        for ((_, reply), outcome) in turn.appends.drain(..).zip(outcomes) {
+            self.watch.add(outcome.bytes);
+            self.waiting.extend(reply.map(|reply| (reply, outcome)));
+        }
+        let next = self.committer.next;
+        shared.ends.send_modify(|ends| ends.next = next);
+        Ok(())
+    }
+
+    fn is_sync_due(&self, shared: &Shared) -> bool {
+        shared.sync_wanted.load(Ordering::Acquire) || self.sync_due.is_some_and(|due| due <= Instant::now())
+    }
+
+    fn sync(&mut self, shared: &Shared) -> Result<(), EngineError> {
+        // IMPORTANT: cleared before the fsync, so that a wish for what comes after it is not lost.
+        shared.sync_wanted.store(false, Ordering::Release);
+        let durable = self.committer.sync()?;
+        // IMPORTANT: before a reader sees the position: what it has seen must not be given out again.
+        self.mark.write(durable).map_err(EngineError::of_mark)?;
+        self.sync_due = None;
+        shared.ends.send_modify(|ends| ends.durable = durable.position);
+        self.acknowledge();
+        Ok(())
+    }
+
+    fn acknowledge(&mut self) {
+        for (reply, outcome) in self.waiting.drain(..) {
+            // NOTE: an appender that went away does not want its answer.
+            let _ = reply.send(Ok(outcome));
+        }
+    }
+}
+
+/// How long after a commit the fsync is due.
+fn sync_interval(sync: Sync) -> Duration {
+    match sync {
+        Sync::Always => Duration::ZERO,
+        Sync::Interval(interval) => interval,
+        // NOTE: a reader's wish or the end of the log syncs long before; this only bounds the wait.
+        Sync::Os => Duration::from_secs(3_600),
+    }
+}
+
+/// At its bound the log refuses whoever can be told. What was only offered has been taken already.
+fn refuse_without_room(turn: &mut Turn, shared: &Shared) {
+    let Some(no_room) = shared.no_room() else { return };
+    let mut kept = Vec::new();
+    for (encoded, reply) in turn.appends.drain(..) {
+        match reply {
+            Some(reply) if !encoded.ends.is_empty() => {
+                shared.count_refused(encoded.ends.len());
+                let _ = reply.send(Err(no_room.clone()));
+            }
+            reply => kept.push((encoded, reply)),
+        }
+    }
+    turn.appends = kept;
+}

@@ -1,0 +1,129 @@
+//! What the writer thread shares with the handles of a log.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::SystemTime;
+
+use event::Position;
+use tokio::sync::watch;
+
+use crate::engine::Engine;
+use crate::error::{AppendError, EngineError};
+use crate::retain::Floor;
+
+/// The ends of the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ends {
+    /// The first position that is there, or will be.
+    pub first: Position,
+    /// The position that the next event gets.
+    pub next: Position,
+    /// The last durable position; the one before `first` when there is none.
+    pub durable: Position,
+}
+
+/// Whether the log takes events.
+#[derive(Clone, Debug)]
+pub enum Health {
+    /// It does.
+    Well,
+    /// It does not, and tries by itself to work again.
+    Failed {
+        /// Since when.
+        since: SystemTime,
+        /// Why, the newest attempt's answer included.
+        error: Arc<EngineError>,
+    },
+}
+
+impl Health {
+    /// Why the log takes no events; `None` when it does.
+    #[must_use]
+    pub fn error(&self) -> Option<&Arc<EngineError>> {
+        match self {
+            Self::Well => None,
+            Self::Failed { error, .. } => Some(error),
+        }
+    }
+}
+
+/// A log that is at its bound, with nothing that may be trimmed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NoRoom {
+    /// What it takes on the disk, bytes.
+    pub bytes: u64,
+    /// What it may take.
+    pub max_bytes: u64,
+}
+
+/// What the writer shares with the handles.
+pub(crate) struct Shared {
+    pub(crate) ends: watch::Sender<Ends>,
+    pub(crate) health: watch::Sender<Health>,
+    /// The open database; none while the log has failed.
+    engine: RwLock<Option<Arc<Engine>>>,
+    pub(crate) sync_wanted: AtomicBool,
+    /// The writer thread is gone: nothing will become durable any more.
+    pub(crate) ended: AtomicBool,
+    /// How many events the gaps in the log tell as lost.
+    pub(crate) lost_events: AtomicU64,
+    /// How many events callers were told are not kept, since the log was opened.
+    pub(crate) refused_events: AtomicU64,
+    no_room: RwLock<Option<NoRoom>>,
+    floor: Mutex<Floor>,
+}
+
+impl Shared {
+    pub(crate) fn new(engine: Arc<Engine>, ends: Ends, lost_events: u64, floor: Floor) -> Self {
+        Self {
+            ends: watch::Sender::new(ends),
+            health: watch::Sender::new(Health::Well),
+            engine: RwLock::new(Some(engine)),
+            sync_wanted: AtomicBool::new(false),
+            ended: AtomicBool::new(false),
+            lost_events: AtomicU64::new(lost_events),
+            refused_events: AtomicU64::new(0),
+            no_room: RwLock::new(None),
+            floor: Mutex::new(floor),
+        }
+    }
+
+    /// The open database, for one read: who keeps it keeps a failed log from opening again.
+    pub(crate) fn engine(&self) -> Option<Arc<Engine>> {
+        self.engine.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn set_engine(&self, engine: Option<Arc<Engine>>) {
+        *self.engine.write().unwrap_or_else(PoisonError::into_inner) = engine;
+    }
+
+    pub(crate) fn no_room(&self) -> Option<AppendError> {
+        let room = self.room()?;
+        Some(AppendError::NoRoom { bytes: room.bytes, max_bytes: room.max_bytes })
+    }
+
+    pub(crate) fn room(&self) -> Option<NoRoom> {
+        *self.no_room.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn set_room(&self, no_room: Option<NoRoom>) {
+        *self.no_room.write().unwrap_or_else(PoisonError::into_inner) = no_room;
+    }
+
+    pub(crate) fn floor(&self) -> Floor {
+        *self.floor.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn set_floor(&self, floor: Floor) {
+        *self.floor.lock().unwrap_or_else(PoisonError::into_inner) = floor;
+    }
+
+    pub(crate) fn count_refused(&self, events: usize) {
+        self.refused_events.fetch_add(events as u64, Ordering::Relaxed);
+    }
+
+    /// Why the log takes no events.
+    pub(crate) fn failure(&self) -> Option<AppendError> {
+        self.health.borrow().error().map(|error| AppendError::Failed(Arc::clone(error)))
+    }
+}
