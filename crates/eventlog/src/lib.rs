@@ -17,6 +17,8 @@
 
 mod append;
 mod error;
+#[cfg_attr(not(test), expect(dead_code, reason = "for the check before an open and for the repair of a log"))]
+mod forensic;
 mod layout;
 mod lock;
 mod open;
