@@ -38,6 +38,14 @@ impl Fixture {
     pub(super) fn keyspace(&self, id: u64) -> PathBuf {
         self.dir.path().join("keyspaces").join(id.to_string())
     }
+
+    /// The only table of a keyspace.
+    pub(super) fn table(&self, keyspace: u64) -> PathBuf {
+        let mut tables = fs::read_dir(self.keyspace(keyspace).join("tables")).unwrap();
+        let table = tables.next().unwrap().unwrap().path();
+        assert!(tables.next().is_none(), "one table");
+        table
+    }
 }
 
 /// Commits batches and remembers them.

@@ -8,6 +8,7 @@
 //! | --- | --- | --- |
 //! | `<id>.jnl` | what was committed and is not in tables yet | `journal.rs`, a batch of it `batch.rs` |
 //! | `keyspaces/<id>/current`, `v<id>` | which tables there are | `manifest.rs`, their container `sections.rs` |
+//! | `keyspaces/<id>/tables/<id>` | records, sorted, in blocks | `table.rs` |
 //!
 //! All of them take their bytes for what they are, foreign: no bytes make them panic, hang, or allocate much
 //! more than the file has. What they hand over stood under a checksum of fjall's. That tells damage, not
@@ -18,6 +19,7 @@ mod batch;
 pub(crate) mod journal;
 pub(crate) mod manifest;
 mod sections;
+pub(crate) mod table;
 
 #[cfg(test)]
 mod fixture;
