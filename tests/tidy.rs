@@ -22,6 +22,9 @@ const MAY_SEE: &[(&str, &[&str])] = &[
 /// Dependencies that shape a boundary, and the crates that may name them.
 const OWNERS: &[(&str, &[&str])] = &[
     ("fjall", &["eventlog"]),
+    ("lsm-tree", &["eventlog"]),
+    ("lz4_flex", &["eventlog"]),
+    ("xxhash-rust", &["eventlog"]),
     ("crossbeam-channel", &["eventlog"]),
     ("sqlx", &["store"]),
     ("tokio-postgres", &["store"]),

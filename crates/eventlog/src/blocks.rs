@@ -37,9 +37,6 @@ pub(crate) struct Span {
 }
 
 impl Span {
-    /// Every time there is.
-    pub(crate) const ALL: Self = Self { least: i64::MIN, greatest: i64::MAX };
-
     pub(crate) fn overlaps(self, other: Self) -> bool {
         self.least <= other.greatest && other.least <= self.greatest
     }
@@ -85,13 +82,20 @@ impl Block {
 
     /// The times of all kinds.
     pub(crate) fn whole_span(&self) -> Option<Span> {
-        let join = |a: Span, b: Span| Span { least: a.least.min(b.least), greatest: a.greatest.max(b.greatest) };
+        let join =
+            |a: Span, b: Span| Span { least: a.least.min(b.least), greatest: a.greatest.max(b.greatest) };
         self.spans.iter().flatten().copied().reduce(join)
     }
 
     /// Whether it may hold an event of these times and one of these kinds.
     pub(crate) fn may_hold(&self, times: Span, kinds: &[Kind]) -> bool {
         kinds.iter().any(|kind| self.span(*kind).is_some_and(|span| span.overlaps(times)))
+    }
+
+    /// Whether a reader by time would look here for this event. Of a kind that nobody knows, nobody asks.
+    pub(crate) fn holds(&self, stamp: Stamp) -> bool {
+        let span = Span { least: stamp.time, greatest: stamp.time };
+        Kind::from_number(stamp.kind).is_none_or(|kind| self.may_hold(span, &[kind]))
     }
 
     pub(crate) fn encode(&self) -> Vec<u8> {

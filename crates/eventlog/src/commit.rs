@@ -138,13 +138,6 @@ impl Committer {
         self.segment.begun.filter(|_| self.segment.first < self.next)
     }
 
-    /// Goes on behind a hole that ends at `last`.
-    pub(crate) fn skip_to(&mut self, last: LastDurable) {
-        self.next = last.position.next();
-        self.last = last;
-        self.close_block();
-    }
-
     /// Has every keyspace write its memory to tables, so that journals can go.
     pub(crate) fn flush_all(&self) -> Result<(), fjall::Error> {
         let engine = &self.engine;
@@ -243,7 +236,9 @@ fn last_block(engine: &Engine, next: Position) -> Result<Block, fjall::Error> {
     let (key, value) = guard.into_inner()?;
     let block = layout::key_position(&key).and_then(|first| Block::decode(first, &value));
     let starts_segment = engine.segments().iter().any(|segment| segment.first == next);
-    Ok(block.filter(|block| block.last().next() == next && !block.is_full() && !starts_segment).unwrap_or(fresh))
+    Ok(block
+        .filter(|block| block.last().next() == next && !block.is_full() && !starts_segment)
+        .unwrap_or(fresh))
 }
 
 fn now() -> Time {

@@ -39,7 +39,9 @@ pub enum OpenError {
         source: EngineError,
     },
     /// Its files are damaged where they were durable: opening it would lose more.
-    #[error("the log in {path} is damaged: {reason}; `tailwater log repair` saves what can be read and keeps the old files")]
+    #[error(
+        "the log in {path} is damaged: {reason}; `tailwater log repair` saves what can be read and keeps the old files"
+    )]
     Damaged {
         /// The log's directory.
         path: PathBuf,
@@ -195,7 +197,7 @@ impl EngineError {
         Self(text.into())
     }
 
-    pub(crate) fn of_mark(error: io::Error) -> Self {
+    pub(crate) fn of_mark(error: &io::Error) -> Self {
         Self(format!("cannot write the file `mark`: {error}"))
     }
 }

@@ -163,9 +163,13 @@ mod tests {
 
     #[test]
     fn what_lies_in_a_hole_is_found() {
-        let holes = holes(&[(1, 3, HoleCause::Trimmed), (4, 4, HoleCause::Dropped), (8, 9, HoleCause::Damaged)]);
+        let holes =
+            holes(&[(1, 3, HoleCause::Trimmed), (4, 4, HoleCause::Dropped), (8, 9, HoleCause::Damaged)]);
         let at = |position| holes.at(Position(position)).map(|hole| hole.lo.0);
-        assert_eq!([0, 1, 3, 4, 5, 8, 9, 10].map(at), [None, Some(1), Some(1), Some(4), None, Some(8), Some(8), None]);
+        assert_eq!(
+            [0, 1, 3, 4, 5, 8, 9, 10].map(at),
+            [None, Some(1), Some(1), Some(4), None, Some(8), Some(8), None]
+        );
         assert_eq!(holes.first_outside(), Position(5));
         assert_eq!(holes.end(), Position(9));
         assert_eq!(holes.after(Position(4)).unwrap().lo, Position(8));

@@ -79,7 +79,7 @@ impl EventLog {
             settings,
             queue: commands,
             shared: Arc::clone(&shared),
-            state: State::Open(Open::new(opened.committer, opened.mark)),
+            state: State::Open(Box::new(Open::new(opened.committer, opened.mark))),
         };
         let thread = std::thread::Builder::new()
             .name("log-writer".to_owned())

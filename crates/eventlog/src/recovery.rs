@@ -74,7 +74,9 @@ pub(crate) fn open(data_dir: &Path, settings: &Settings) -> Result<Opened, OpenE
     let found = mark::read(data_dir).map_err(directory("read", &mark::path(data_dir)))?;
     let mut recovery = Recovery::default();
     if found == Found::Damaged {
-        recovery.notes.push("the file `mark` is damaged: a lost end of the log would not be noticed".to_owned());
+        recovery
+            .notes
+            .push("the file `mark` is damaged: a lost end of the log would not be noticed".to_owned());
     }
     look(data_dir, &path, &found, &mut recovery)?;
     let engine = Arc::new(Engine::open(&path)?);
@@ -181,8 +183,10 @@ fn heal(
     })
     .map_err(&reading)?;
     if behind > 0 {
-        let reason =
-            format!("{} is broken at byte {end} ({reason}), {behind} events stand behind it", journal.display());
+        let reason = format!(
+            "{} is broken at byte {end} ({reason}), {behind} events stand behind it",
+            journal.display()
+        );
         return Err(damaged(path, reason));
     }
     let copy = set_aside(data_dir, journal, end, junk_end)?;

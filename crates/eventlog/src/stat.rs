@@ -40,7 +40,8 @@ impl EventLog {
     /// When its directory cannot be read.
     pub fn stat(&self) -> Result<Stat, StatError> {
         let (ends, shared) = (self.ends(), self.shared());
-        let holes: Vec<Hole> = shared.engine().map(|engine| engine.holes().iter().collect()).unwrap_or_default();
+        let holes: Vec<Hole> =
+            shared.engine().map(|engine| engine.holes().iter().collect()).unwrap_or_default();
         let gone: u64 = holes.iter().map(Hole::positions).sum();
         Ok(Stat {
             ends,

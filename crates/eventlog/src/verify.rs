@@ -148,10 +148,9 @@ impl Walk<'_> {
                 self.found.events += 1;
                 self.found.bytes += record.len() as u64;
                 match decoded {
-                    Decoded::Event(event) => self.index.check(
-                        position,
-                        Stamp { kind: event.kind().number(), time: event.time().micros() },
-                    ),
+                    Decoded::Event(event) => self
+                        .index
+                        .check(position, Stamp { kind: event.kind().number(), time: event.time().micros() }),
                     Decoded::Unknown { .. } => self.found.unknown += 1,
                 }
             }
@@ -224,29 +223,25 @@ struct Index<'a> {
 impl Index<'_> {
     /// Whether the block of this event would find it.
     fn check(&mut self, position: Position, stamp: Stamp) {
-        let is_inside = |block: &Block| (block.first..=block.last()).contains(&position);
+        let is_inside = |block: &Block| (block.first..=block.last().max(block.first)).contains(&position);
         if !self.block.as_ref().is_some_and(|(block, _)| is_inside(block)) {
             self.block = Some((self.find(position), true));
         }
         let Some((block, is_right)) = &mut self.block else { return };
-        let mut with = block.clone();
-        with.add(stamp);
-        let grown = Block { positions: block.positions, ..with };
-        if *is_right && grown != *block {
+        if *is_right && !block.holds(stamp) {
             *is_right = false;
             self.wrong += 1;
         }
     }
 
-    /// The entry that covers `position`; an empty block of one position where there is none.
+    /// The entry that covers `position`; one that holds nothing where there is none.
     fn find(&self, position: Position) -> Block {
         let entry = self.engine.blocks.range(..=position_key(position)).next_back();
         let block = entry.and_then(|guard| {
             let (key, value) = guard.into_inner().ok()?;
             Block::decode(key_position(&key)?, &value)
         });
-        let none = Block { positions: 1, ..Block::new(position) };
-        block.filter(|block| block.last() >= position).unwrap_or(none)
+        block.filter(|block| block.last() >= position).unwrap_or_else(|| Block::new(position))
     }
 }
 

@@ -7,13 +7,11 @@ use std::time::Duration;
 
 use event::wire::Decoded;
 use event::{Event, Gap, HostName, Position, SystemSample, Text};
-use eventlog::{AppendError, Batch, EventLog, MetaEntry, OpenError, ReadLimits, Settings, Sync};
-use support::{copy_as_killed, events, host, names, open, open_with};
-
-const ALL: ReadLimits = ReadLimits { events_max: usize::MAX, bytes_max: usize::MAX };
+use eventlog::{AppendError, Batch, EventLog, Found, MetaEntry, OpenError, ReadLimits, Settings, Sync};
+use support::{ALL, copy_as_killed, entries, events, host, names, open, open_with};
 
 fn durable_names(log: &EventLog) -> Vec<String> {
-    names(&log.read(Position::FIRST, ALL).unwrap())
+    names(&entries(log, Position::FIRST, ALL))
 }
 
 #[test]
@@ -63,12 +61,12 @@ async fn readers_see_durable_positions_only_and_ask_for_a_sync() {
     log.append_async(events(["a", "b"])).await.unwrap();
     assert_eq!(log.ends().next, Position(3));
     assert_eq!(log.ends().durable, Position(0));
-    assert_eq!(log.read(Position::FIRST, ALL).unwrap(), []);
-    assert_eq!(log.checksum(Position(1)).unwrap(), None);
+    assert_eq!(entries(&log, Position::FIRST, ALL), []);
+    assert_eq!(log.find(Position(1)).unwrap(), Found::Nothing);
     log.wait_durable(Position(2)).await.unwrap();
     assert_eq!(log.ends().durable, Position(2));
     assert_eq!(durable_names(&log), ["a", "b"]);
-    assert_eq!(log.read(Position(3), ALL).unwrap(), []);
+    assert_eq!(entries(&log, Position(3), ALL), []);
 }
 
 #[tokio::test]
@@ -115,7 +113,7 @@ fn limits_bound_a_read_and_give_one_entry_at_least() {
     let log = open_with(dir.path(), Sync::Always);
     log.append(events(["a", "b", "c", "d"])).unwrap();
     let read = |from, events_max, bytes_max| {
-        names(&log.read(Position(from), ReadLimits { events_max, bytes_max }).unwrap())
+        names(&entries(&log, Position(from), ReadLimits { events_max, bytes_max }))
     };
     assert_eq!(read(1, 2, usize::MAX), ["a", "b"]);
     assert_eq!(read(3, 9, usize::MAX), ["c", "d"]);
@@ -130,11 +128,11 @@ fn meta_changes_with_its_events() {
     let meta = |value: Option<&[u8]>| {
         vec![MetaEntry { key: b"offset/x".to_vec(), value: value.map(<[u8]>::to_vec) }]
     };
-    log.append(Batch { events: events(["a"]), meta: meta(Some(b"17")) }).unwrap();
+    log.append(Batch { events: events(["a"]), meta: meta(Some(b"17")), ..Batch::default() }).unwrap();
     assert_eq!(log.meta(b"offset/x").unwrap().as_deref(), Some(&b"17"[..]));
     let copy = copy_as_killed(dir.path());
     assert_eq!(open(copy.path()).meta(b"offset/x").unwrap().as_deref(), Some(&b"17"[..]));
-    log.append(Batch { events: Vec::new(), meta: meta(None) }).unwrap();
+    log.append(Batch { events: Vec::new(), meta: meta(None), ..Batch::default() }).unwrap();
     assert_eq!(log.meta(b"offset/x").unwrap(), None);
 }
 
@@ -258,7 +256,7 @@ fn a_damaged_record_is_named() {
     assert_eq!(durable_names(&log), ["a"], "what is good in front of it");
     let error = log.read(Position(2), ALL).unwrap_err().to_string();
     assert!(error.contains("position 2 is damaged") && error.contains("checksum"), "{error}");
-    assert!(matches!(log.read(Position(3), ALL).unwrap()[0].event, Decoded::Event(_)));
+    assert!(matches!(entries(&log, Position(3), ALL)[0].event, Decoded::Event(_)));
 }
 
 #[test]

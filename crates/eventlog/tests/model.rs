@@ -11,14 +11,12 @@ use std::time::Duration;
 
 use event::wire::Entry;
 use event::{Event, Position};
-use eventlog::{Batch, Ends, EventLog, LogInfo, MetaEntry, ReadLimits, Sync};
+use eventlog::{Batch, Ends, EventLog, Found, LogInfo, MetaEntry, ReadLimits, Sync};
 use proptest::prelude::*;
 use proptest::test_runner::FileFailurePersistence;
-use support::{copy_as_killed, events, names, open_with};
+use support::{ALL, copy_as_killed, entries, events, names, open_with};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
-
-const ALL: ReadLimits = ReadLimits { events_max: usize::MAX, bytes_max: usize::MAX };
 
 #[derive(Clone, Debug)]
 enum Step {
@@ -123,7 +121,7 @@ impl World {
     fn append(&mut self, count: usize, meta: Vec<MetaEntry>) {
         let first = self.next();
         let events = self.new_events(count);
-        let outcome = self.log().append(Batch { events, meta }).unwrap();
+        let outcome = self.log().append(Batch { events, meta, ..Batch::default() }).unwrap();
         assert_eq!((outcome.first, outcome.events), (first, count as u64));
         assert_eq!(outcome.last(), self.next().before());
         if self.sync == Sync::Always {
@@ -155,7 +153,7 @@ impl World {
 
     fn read(&mut self, from: Position, limits: ReadLimits) {
         let before = self.log().ends().durable;
-        let entries = self.log().read(from, limits).unwrap();
+        let entries = entries(self.log(), from, limits);
         let after = self.log().ends().durable;
         self.check_entries(from, &entries);
         let seen = |durable: Position| usize::try_from(durable.next().since(from)).unwrap();
@@ -175,7 +173,7 @@ impl World {
         let expected: Vec<_> = self.names.iter().skip(skip).take(entries.len()).cloned().collect();
         assert_eq!(names(entries), expected);
         for entry in entries {
-            assert_eq!(self.log().checksum(entry.position).unwrap(), Some(entry.checksum));
+            assert_eq!(self.log().find(entry.position).unwrap(), Found::Record(entry.checksum));
         }
     }
 
@@ -211,7 +209,7 @@ impl World {
         assert_eq!(*self.log().info(), self.info);
         let (next, durable) = (self.next(), self.next().before());
         assert_eq!(self.log().ends(), Ends { first: Position::FIRST, next, durable });
-        let entries = self.log().read(Position::FIRST, ALL).unwrap();
+        let entries = entries(self.log(), Position::FIRST, ALL);
         assert_eq!(entries.len(), self.names.len());
         self.check_entries(Position::FIRST, &entries);
         self.check_meta();

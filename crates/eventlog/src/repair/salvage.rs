@@ -138,8 +138,13 @@ impl<'a> Salvage<'a> {
     /// Where the new log ends: at its last record, its last hole, or where the mark says that it was durable.
     fn end(&self, survey: &Survey, marked: LastDurable) -> LastDurable {
         let hole = self.holes.at(self.holes.end());
-        let hole = hole.map(|hole| LastDurable { position: hole.hi, checksum: hole.checksum.unwrap_or_default() });
-        [Some(survey.last), hole, Some(marked)].into_iter().flatten().max_by_key(|end| end.position).unwrap_or_default()
+        let hole =
+            hole.map(|hole| LastDurable { position: hole.hi, checksum: hole.checksum.unwrap_or_default() });
+        [Some(survey.last), hole, Some(marked)]
+            .into_iter()
+            .flatten()
+            .max_by_key(|end| end.position)
+            .unwrap_or_default()
     }
 
     fn add_holes(&mut self, survey: &Survey, marked: LastDurable) -> Vec<Hole> {
@@ -173,12 +178,7 @@ impl<'a> Salvage<'a> {
     }
 
     /// Appends a `gap` event for each new hole.
-    fn tell(
-        &self,
-        new: &[Hole],
-        survey: &Survey,
-        last: LastDurable,
-    ) -> Result<LastDurable, RepairError> {
+    fn tell(&self, new: &[Hole], survey: &Survey, last: LastDurable) -> Result<LastDurable, RepairError> {
         let engine = Arc::clone(&self.engine);
         *engine.holes.write().unwrap_or_else(std::sync::PoisonError::into_inner) = self.holes.clone();
         let mut committer = Committer::new(engine, self.birth, last.position.next(), last, u64::MAX)?;
@@ -200,9 +200,7 @@ impl<'a> Salvage<'a> {
         }
         let mut gaps = Encoded::new(gaps.into())
             .map_err(|error| write(&self.engine.path)(fjall::Error::Io(std::io::Error::other(error))))?;
-        committer
-            .commit(std::iter::once(&mut gaps), Extra::default())
-            .map_err(write(&self.engine.path))?;
+        committer.commit(std::iter::once(&mut gaps), Extra::default()).map_err(write(&self.engine.path))?;
         Ok(committer.last)
     }
 }

@@ -154,7 +154,7 @@ impl Writer {
 
     fn is_well(&mut self, open: Open) {
         self.shared.set_engine(Some(Arc::clone(&open.committer.engine)));
-        self.state = State::Open(open);
+        self.state = State::Open(Box::new(open));
         self.shared.health.send_replace(Health::Well);
         self.shared.ends.send_modify(|_| {});
     }
@@ -165,7 +165,8 @@ impl Writer {
         if failed.old.strong_count() > 0 {
             return Err(EngineError::told("a reader still holds the files from before"));
         }
-        probe(&self.data_dir).map_err(|error| EngineError::told(format!("the disk takes nothing: {error}")))?;
+        probe(&self.data_dir)
+            .map_err(|error| EngineError::told(format!("the disk takes nothing: {error}")))?;
         let told = |error: OpenError| EngineError::told(crate::error::chain(&error));
         let opened = recovery::open(&self.data_dir, &self.settings).map_err(told)?;
         let ends = opened.ends();

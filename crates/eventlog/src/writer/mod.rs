@@ -70,7 +70,7 @@ pub(crate) struct Writer {
 
 /// Whether there is a database to write into.
 pub(crate) enum State {
-    Open(Open),
+    Open(Box<Open>),
     Failed(Failed),
 }
 
@@ -259,7 +259,7 @@ impl Open {
         shared.sync_wanted.store(false, Ordering::Release);
         let durable = self.committer.sync()?;
         // IMPORTANT: before a reader sees the position: what it has seen must not be given out again.
-        self.mark.write(durable).map_err(EngineError::of_mark)?;
+        self.mark.write(durable).map_err(|error| EngineError::of_mark(&error))?;
         self.sync_due = None;
         shared.ends.send_modify(|ends| ends.durable = durable.position);
         self.acknowledge();

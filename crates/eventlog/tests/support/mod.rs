@@ -6,8 +6,8 @@ use std::fs;
 use std::path::Path;
 
 use event::wire::{Decoded, Entry};
-use event::{Event, HostName, SystemSample, Time};
-use eventlog::{EventLog, Settings, Sync};
+use event::{Event, HostName, Position, Stretch, SystemSample, Time};
+use eventlog::{EventLog, ReadLimits, Settings, Sync};
 use tempfile::TempDir;
 
 pub fn host() -> HostName {
@@ -20,6 +20,16 @@ pub fn open(dir: &Path) -> EventLog {
 
 pub fn open_with(dir: &Path, sync: Sync) -> EventLog {
     EventLog::open(dir, &host(), Settings { sync, ..Settings::default() }).unwrap()
+}
+
+pub const ALL: ReadLimits = ReadLimits { events_max: usize::MAX, bytes_max: usize::MAX };
+
+/// The entries of a read that finds no hole.
+pub fn entries(log: &EventLog, from: Position, limits: ReadLimits) -> Vec<Entry> {
+    match log.read(from, limits).unwrap() {
+        Stretch::Events(entries) => entries,
+        Stretch::Hole(hole) => panic!("{from} lies in {hole:?}"),
+    }
 }
 
 /// One valid event for each name.
@@ -49,6 +59,8 @@ pub fn names(entries: &[Entry]) -> Vec<String> {
 /// the tests that use it write too little for a worker to run.
 pub fn copy_as_killed(dir: &Path) -> TempDir {
     let copy = tempfile::tempdir().unwrap();
+    // NOTE: a kill is an instant and a copy is not: the mark first, so that it is not ahead of its log.
+    let _ = fs::copy(dir.join("mark"), copy.path().join("mark"));
     copy_tree(dir, copy.path());
     copy
 }
@@ -57,6 +69,9 @@ fn copy_tree(from: &Path, to: &Path) {
     for entry in fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();
         let target = to.join(entry.file_name());
+        if target.ends_with("mark") {
+            continue;
+        }
         if entry.file_type().unwrap().is_dir() {
             fs::create_dir(&target).unwrap();
             copy_tree(&entry.path(), &target);
