@@ -24,7 +24,7 @@ use std::time::{Duration, Instant};
 
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, Criterion, SamplingMode, Throughput};
-use event::{Event, HostName, Position};
+use event::{Event, HostName, Position, Stretch};
 use eventlog::{EventLog, ReadLimits, Settings, Sync};
 use fjall::PersistMode;
 use floor::Floor;
@@ -64,7 +64,7 @@ fn directory() -> TempDir {
 
 fn open(dir: &Path, sync: Sync, queue_appends_max: usize) -> EventLog {
     let host = HostName::new("bench").expect("a host name");
-    EventLog::open(dir, &host, Settings { sync, queue_appends_max }).expect("a log")
+    EventLog::open(dir, &host, Settings { sync, queue_appends_max, ..Settings::default() }).expect("a log")
 }
 
 fn per_second(events: usize, time: Duration) -> f64 {
@@ -275,7 +275,8 @@ fn timed_read(log: &EventLog, events_max: usize) -> Duration {
     let begin = Instant::now();
     let mut next = Position::FIRST;
     while next < log.ends().next {
-        let entries = log.read(next, ReadLimits { events_max, bytes_max: usize::MAX }).expect("a read");
+        let limits = ReadLimits { events_max, bytes_max: usize::MAX };
+        let Stretch::Events(entries) = log.read(next, limits).expect("a read") else { unreachable!() };
         next = next.plus(std::hint::black_box(entries).len() as u64);
     }
     begin.elapsed()

@@ -32,7 +32,7 @@ impl Floor {
         let database = Database::builder(data_dir.join("log"))
             .cache_size(8 * 1024 * 1024)
             .worker_threads(2)
-            .max_journaling_size(192 * 1024 * 1024)
+            .max_journaling_size(128 * 1024 * 1024)
             .open()
             .expect("the log's database");
         let events = database.keyspace(SEGMENT, KeyspaceCreateOptions::default).expect("the log's events");

@@ -11,7 +11,7 @@ use crate::append::{AppendOutcome, Encoded, Order};
 use crate::blocks::Block;
 use crate::engine::{Engine, Segment};
 use crate::holes::{self, Change};
-use crate::layout::{self, KEY_LOST_EVENTS, position_key};
+use crate::layout::{self, KEY_LOST_EVENTS, KEY_PROJECTED, KEY_REOPENED, position_key};
 use crate::mark::LastDurable;
 
 /// Memtables that wait to be flushed before the writer waits for them. IMPORTANT: at four fjall waits itself,
@@ -46,6 +46,10 @@ pub(crate) struct Extra {
     pub(crate) holes: Change,
     /// Index entries that go with their events, by first position.
     pub(crate) blocks_removed: Vec<Position>,
+    /// How far the database is: a value, or that there is none any more.
+    pub(crate) projected: Option<Option<Vec<u8>>>,
+    /// When the log was opened again after a failure: something to write that proves that it can be.
+    pub(crate) reopened: Option<Time>,
 }
 
 impl Committer {
@@ -199,6 +203,14 @@ impl Committer {
         }
         for hole in extra.holes.written {
             batch.insert(meta, layout::key_of(layout::PREFIX_HOLE, hole.lo), holes::encode(&hole));
+        }
+        if let Some(at) = extra.reopened {
+            batch.insert(meta, KEY_REOPENED, at.micros().to_be_bytes());
+        }
+        match extra.projected {
+            Some(Some(value)) => batch.insert(meta, KEY_PROJECTED, value),
+            Some(None) => batch.remove(meta, KEY_PROJECTED),
+            None => {}
         }
         for first in extra.blocks_removed {
             batch.remove(&self.engine.blocks, position_key(first));

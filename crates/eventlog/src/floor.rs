@@ -32,39 +32,58 @@ pub(crate) fn read(engine: &Engine) -> Result<Floor, OpenError> {
     Ok(kept(engine)?.map_or(Floor::None, |(position, _)| Floor::Unprojected(position)))
 }
 
+/// What holds trimming back now, and whether the disk knows.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct HeldBack {
+    pub(crate) floor: Floor,
+    database: Option<DatabaseHash>,
+    is_written: bool,
+}
+
+impl HeldBack {
+    /// What was read from the disk.
+    pub(crate) const fn kept(floor: Floor) -> Self {
+        Self { floor, database: None, is_written: true }
+    }
+
+    /// What the disk must be told, once: a value, or that there is none.
+    pub(crate) fn take_change(&mut self) -> Option<Option<Vec<u8>>> {
+        if std::mem::replace(&mut self.is_written, true) {
+            return None;
+        }
+        Some(match (self.floor, self.database) {
+            (Floor::Unprojected(next), Some(database)) => {
+                Some([next.0.to_be_bytes().as_slice(), &database].concat())
+            }
+            _ => None,
+        })
+    }
+}
+
 impl EventLog {
-    /// From now on trimming is held back by this database, or by none. Returns what holds it back now: for a
-    /// database that is not the last one, everything.
+    /// From now on trimming is held back by this database, or by none. Gives what holds it back: for a database
+    /// that is not the last one, everything.
     ///
     /// # Errors
-    /// When the log cannot be read or written.
+    /// When the log cannot be read.
     pub fn hold_back(&self, database: Option<DatabaseHash>) -> Result<Floor, ReadError> {
-        let engine = self.engine()?;
         let Some(database) = database else {
-            engine.meta.remove(KEY_PROJECTED).map_err(ReadError::of_meta)?;
-            self.shared().set_floor(Floor::None);
+            self.shared().set_held_back(HeldBack { floor: Floor::None, database: None, is_written: false });
             return Ok(Floor::None);
         };
-        let kept = kept(&engine).ok().flatten().filter(|(_, hash)| *hash == database);
+        let engine = self.engine()?;
+        let value = engine.meta.get(KEY_PROJECTED).map_err(ReadError::of_meta)?;
+        let kept = value.and_then(|value| decode(&value)).filter(|(_, hash)| *hash == database);
         let position = kept.map_or(Position::FIRST, |(position, _)| position);
-        self.projected(database, position)?;
+        self.projected(database, position);
         Ok(Floor::Unprojected(position))
     }
 
-    /// The database has everything before `next`, and not what follows.
-    ///
-    /// # Errors
-    /// When the log cannot be written.
-    pub fn projected(&self, database: DatabaseHash, next: Position) -> Result<(), ReadError> {
+    /// The database has everything before `next`, and not what follows. It is kept with the next commit, or some
+    /// seconds later: an older value only holds back more.
+    pub fn projected(&self, database: DatabaseHash, next: Position) {
         let floor = Floor::Unprojected(next);
-        if self.shared().floor() == floor && next != Position::FIRST {
-            return Ok(());
-        }
-        let value = [next.0.to_be_bytes().as_slice(), &database].concat();
-        // NOTE: it need not be durable: an older value only holds back more.
-        self.engine()?.meta.insert(KEY_PROJECTED, value).map_err(ReadError::of_meta)?;
-        self.shared().set_floor(floor);
-        Ok(())
+        self.shared().set_held_back(HeldBack { floor, database: Some(database), is_written: false });
     }
 
     /// What holds trimming back now.

@@ -9,6 +9,7 @@
 //!   "created"      i64       microseconds since the epoch
 //!   "lost_events"  u64       how many events the gaps in the log tell as lost
 //!   "projected"    u64 + …   how far the database of the last `run` is, and a hash of which it is
+//!   "reopened"     i64       when it last worked again after a failure, without a new process
 //!   "hole/" u64              the hole that begins at this position: see `holes.rs`
 //!   "segment/" u64           when the segment that begins at this position was begun, i64
 //! keyspace "state"                   what appenders keep with their events, under keys of their own
@@ -34,6 +35,7 @@ pub(crate) const KEY_HOST: &str = "host";
 pub(crate) const KEY_CREATED: &str = "created";
 pub(crate) const KEY_LOST_EVENTS: &str = "lost_events";
 pub(crate) const KEY_PROJECTED: &str = "projected";
+pub(crate) const KEY_REOPENED: &str = "reopened";
 pub(crate) const PREFIX_HOLE: &str = "hole/";
 pub(crate) const PREFIX_SEGMENT: &str = "segment/";
 pub(crate) const KEYSPACE_META: &str = "meta";

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant, SystemTime};
 use event::{Position, Time};
 
 use super::{NoRoom, Open, Shared};
+use crate::commit::Extra;
 use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::retain::{self, Floor, Plan, Sealed};
@@ -70,6 +71,15 @@ impl Open {
             is_full |= bytes > bounds.max_bytes;
         }
         shared.set_room(is_full.then_some(NoRoom { bytes, max_bytes: bounds.max_bytes }));
+        Ok(())
+    }
+
+    /// Keeps how far the database is, when no commit of events has taken it along.
+    pub(super) fn keep_projected(&mut self, shared: &Shared) -> Result<(), EngineError> {
+        let projected = shared.take_held_back_change();
+        if projected.is_some() {
+            self.committer.commit(std::iter::empty(), Extra { projected, ..Extra::default() })?;
+        }
         Ok(())
     }
 

@@ -173,7 +173,8 @@ impl Writer {
         let mut open = Open::new(opened.committer, opened.mark);
         let gap = gap.map(|gap| Encoded::new(vec![gap].into())).transpose();
         let mut gap = gap.map_err(|error| EngineError::told(error.to_string()))?;
-        open.committer.commit(gap.iter_mut(), Extra::default())?;
+        let reopened = Some(Time::from(SystemTime::now()));
+        open.committer.commit(gap.iter_mut(), Extra { reopened, ..Extra::default() })?;
         self.shared.ends.send_replace(ends);
         let next = open.committer.next;
         self.shared.ends.send_modify(|ends| ends.next = next);

@@ -209,6 +209,9 @@ impl Writer {
             let due = Instant::now() + sync_interval(self.settings.sync);
             open.commit(turn, due, &self.shared)?;
         }
+        if ending || open.watch.is_due(&self.settings) {
+            open.keep_projected(&self.shared)?;
+        }
         if open.sync_due.is_some() && (ending || open.is_sync_due(&self.shared)) {
             open.sync(&self.shared)?;
         }
@@ -238,7 +241,8 @@ impl Writer {
 impl Open {
     fn commit(&mut self, turn: &mut Turn, sync_due: Instant, shared: &Shared) -> Result<(), EngineError> {
         let appends = turn.appends.iter_mut().map(|(encoded, _)| encoded);
-        let outcomes = self.committer.commit(appends, Extra::default())?;
+        let extra = Extra { projected: shared.take_held_back_change(), ..Extra::default() };
+        let outcomes = self.committer.commit(appends, extra)?;
         shared.lost_events.store(self.committer.lost_events, Ordering::Relaxed);
         self.sync_due.get_or_insert(sync_due);
         for ((_, reply), outcome) in turn.appends.drain(..).zip(outcomes) {

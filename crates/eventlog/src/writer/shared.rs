@@ -9,6 +9,7 @@ use tokio::sync::watch;
 
 use crate::engine::Engine;
 use crate::error::{AppendError, EngineError};
+use crate::floor::HeldBack;
 use crate::retain::Floor;
 
 /// The ends of the log.
@@ -70,7 +71,7 @@ pub(crate) struct Shared {
     /// How many events callers were told are not kept, since the log was opened.
     pub(crate) refused_events: AtomicU64,
     no_room: RwLock<Option<NoRoom>>,
-    floor: Mutex<Floor>,
+    held_back: Mutex<HeldBack>,
 }
 
 impl Shared {
@@ -84,7 +85,7 @@ impl Shared {
             lost_events: AtomicU64::new(lost_events),
             refused_events: AtomicU64::new(0),
             no_room: RwLock::new(None),
-            floor: Mutex::new(floor),
+            held_back: Mutex::new(HeldBack::kept(floor)),
         }
     }
 
@@ -111,11 +112,16 @@ impl Shared {
     }
 
     pub(crate) fn floor(&self) -> Floor {
-        *self.floor.lock().unwrap_or_else(PoisonError::into_inner)
+        self.held_back.lock().unwrap_or_else(PoisonError::into_inner).floor
     }
 
-    pub(crate) fn set_floor(&self, floor: Floor) {
-        *self.floor.lock().unwrap_or_else(PoisonError::into_inner) = floor;
+    pub(crate) fn set_held_back(&self, held_back: HeldBack) {
+        *self.held_back.lock().unwrap_or_else(PoisonError::into_inner) = held_back;
+    }
+
+    /// What of it the disk must be told with the next commit.
+    pub(crate) fn take_held_back_change(&self) -> Option<Option<Vec<u8>>> {
+        self.held_back.lock().unwrap_or_else(PoisonError::into_inner).take_change()
     }
 
     pub(crate) fn count_refused(&self, events: usize) {

@@ -186,6 +186,7 @@ impl Open {
         let extra = Extra {
             holes: holes.add(hole),
             blocks_removed: blocks.iter().map(|block| block.first).collect(),
+            ..Extra::default()
         };
         let mut gap = match cause {
             HoleCause::Dropped => Some(gap(&blocks, events)?),
