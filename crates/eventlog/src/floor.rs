@@ -21,7 +21,11 @@ fn decode(value: &[u8]) -> Option<(Position, DatabaseHash)> {
     Some((Position(u64::from_be_bytes(*position)), hash.try_into().ok()?))
 }
 
-fn kept(engine: &Engine) -> Result<Option<(Position, DatabaseHash)>, OpenError> {
+pub(crate) fn encode(next: Position, database: &DatabaseHash) -> Vec<u8> {
+    [next.0.to_be_bytes().as_slice(), database].concat()
+}
+
+pub(crate) fn kept(engine: &Engine) -> Result<Option<(Position, DatabaseHash)>, OpenError> {
     let value = engine.meta.get(KEY_PROJECTED).map_err(engine_error(&engine.path))?;
     let wrong = || foreign(&engine.path, "its note of the database is none of ours");
     value.map(|value| decode(&value).ok_or_else(wrong)).transpose()

@@ -18,6 +18,7 @@
 //! `set-aside` (what recovery has cut, see `recovery.rs`) and `dropped` (what a trim is deleting). This crate is
 //! the only one that names fjall.
 
+mod adopt;
 mod append;
 mod blocks;
 mod by_time;
@@ -41,6 +42,7 @@ mod upgrade;
 mod verify;
 mod writer;
 
+pub use adopt::Adoption;
 pub use append::{AppendOutcome, Batch, MetaEntry, Order};
 pub use by_time::TimeRange;
 pub use error::{AppendError, EngineError, OpenError, ReadError, StatError};
