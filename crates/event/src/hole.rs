@@ -87,6 +87,17 @@ impl Stretch {
     }
 }
 
+/// What a log has at one position.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// A record with this checksum.
+    Record(u32),
+    /// The position lies in this hole.
+    Hole(Hole),
+    /// Neither: the log does not reach so far, or not durably.
+    Nothing,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

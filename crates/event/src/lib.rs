@@ -17,7 +17,7 @@ mod time;
 pub mod wire;
 
 pub use fields::{Field, Rule, Value};
-pub use hole::{Hole, HoleCause, Stretch};
+pub use hole::{Found, Hole, HoleCause, Stretch};
 pub use identity::{BirthId, HostName, HostNameError, LogId, Position};
 pub use kind::Kind;
 pub use model::{

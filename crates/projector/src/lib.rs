@@ -3,12 +3,14 @@
 //! Progress lives in the database and changes in the transaction of the rows. This crate owns the two ends,
 //! [`Source`] and [`Target`], and knows neither fjall nor SQL.
 
+mod claim;
 mod halt;
 mod outage;
 mod project;
 mod settings;
 mod source;
 mod status;
+mod step;
 mod target;
 
 pub use event::Entry;

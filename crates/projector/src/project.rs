@@ -1,34 +1,33 @@
 //! The loop: connect, claim, then read and apply until told to stop, through every outage.
 //!
 //! ```text
-//! connect ── claim ── apply ─┬─ apply …            committed: the cursor moves
+//! connect ── claim ── apply ─┬─ apply …            committed: the cursor moves, behind events or a hole
 //!    ▲                       ├─ overtaken ───────► claim again; twice running: halt, two writers
 //!    │                       ├─ unsettled ───────► the next claim tells whether it was committed
 //!    └── pause ◄─────────────┴─ retry               the database is away: for ever, with growing pauses
 //!                               data, fatal ──────► halt: a person must look; recording goes on
 //! ```
 //!
-//! While a batch is applied, the next one is read. While there is nothing to apply, an empty batch confirms the
-//! range now and then: only so does an idle projector notice that its database was replaced. After any error the connection is dropped: what it had
-//! not committed, the server rolls back, and the claim of the next connection finds out what is so.
+//! While a batch is applied, the next one is read. Over a hole the cursor moves as over events, in a batch without
+//! any. While there is nothing to apply, an empty batch confirms the range now and then: only so does an idle
+//! projector notice that its database was replaced. After any error the connection is dropped: what it had not
+//! committed, the server rolls back, and the claim of the next connection finds out what is so.
 
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use event::wire::Decoded;
-use event::{Entry, Position};
+use event::{Position, Stretch};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use crate::claim::check_range;
 use crate::halt::Halt;
 use crate::outage::Outage;
 use crate::settings::Settings;
 use crate::source::{Source, SourceError};
 use crate::status::{State, Status, Totals};
-use crate::target::{
-    ApplyError, ApplyOutcome, Batch, ClaimError, Cursor, Digest, Divergence, ErrorKind, Lane, RangeState,
-    Target, TargetError, WriterId,
-};
+use crate::step::{Step, Taken};
+use crate::target::{ApplyError, ClaimError, ErrorKind, Lane, RangeState, Target, TargetError, WriterId};
 
 /// When a projector is through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,10 +62,12 @@ enum Pause {
 struct Carry {
     /// Whether the database is away, and since when.
     outage: Outage,
-    /// A batch whose COMMIT nobody knows: where the cursor is if it took effect, and what it did.
-    unsettled: Option<(Cursor, ApplyOutcome)>,
+    /// A step whose COMMIT nobody knows.
+    unsettled: Option<Taken>,
     /// Claims that were lost without a batch between them.
     overtaken: u32,
+    /// The last applied record that could not be compared with the log, as was told.
+    doubted: Option<Position>,
 }
 
 impl<S: Source, T: Target> Projector<S, T> {
@@ -100,7 +101,8 @@ impl<S: Source, T: Target> Projector<S, T> {
     }
 
     async fn run_until_halt(&self, until: Until, stop: &CancellationToken) -> Result<(), Halt> {
-        let mut carry = Carry { outage: Outage::new(&self.settings), unsettled: None, overtaken: 0 };
+        let outage = Outage::new(&self.settings);
+        let mut carry = Carry { outage, unsettled: None, overtaken: 0, doubted: None };
         loop {
             match self.work_connected(until, stop, &mut carry).await? {
                 Pause::Done => return Ok(()),
@@ -147,7 +149,7 @@ impl<S: Source, T: Target> Projector<S, T> {
             Some(Err(error)) => return Err(Halt::Source(error)),
         }
         let mut lane = lane;
-        let range = match unless_stopped(stop, self.claim(&mut lane)).await {
+        let range = match unless_stopped(stop, self.claim(&mut lane, carry)).await {
             None => return Ok(Pause::Done),
             Some(Ok(range)) => range,
             Some(Err(ClaimError::Diverged(divergence))) => return Err(Halt::Diverged(divergence)),
@@ -165,21 +167,33 @@ impl<S: Source, T: Target> Projector<S, T> {
     }
 
     /// Claims the live range.
-    async fn claim(&self, lane: &mut T::Lane) -> Result<RangeState, ClaimError> {
-        let check = |range: &RangeState| check_range(&*self.source, range);
-        lane.claim(self.writer, self.source.ends().first, &check).await
+    async fn claim(&self, lane: &mut T::Lane, carry: &mut Carry) -> Result<RangeState, ClaimError> {
+        let doubt = OnceLock::new();
+        let check = |range: &RangeState| {
+            if let Some(found) = check_range(&*self.source, range)? {
+                doubt.get_or_init(|| found);
+            }
+            Ok(())
+        };
+        let range = lane.claim(self.writer, self.source.ends().first, &check).await?;
+        if let Some(doubt) = doubt.get() {
+            doubt.tell(&mut carry.doubted);
+        }
+        Ok(range)
     }
 
-    /// Counts the batch whose COMMIT nobody knew, if the claim shows that it took effect.
+    /// Counts the step whose COMMIT nobody knew, if the claim shows that it took effect.
     ///
-    /// NOTE: once another writer has claimed the range it stays unknown: the batch may have been its own.
+    /// NOTE: once another writer has claimed the range it stays unknown: the batch may have been its own. A hole
+    /// that is behind the range is told then, too, for the other one may have found it so.
     fn settle(&self, carry: &mut Carry, range: &RangeState) {
-        if let Some((cursor, outcome)) = carry.unsettled.take()
-            && cursor == range.cursor
-            && range.writer == Some(self.writer)
-        {
+        let Some(taken) = carry.unsettled.take() else { return };
+        if taken.to.next <= range.cursor.next {
+            taken.warn_of_hole();
+        }
+        if taken.to == range.cursor && range.writer == Some(self.writer) {
             carry.overtaken = 0;
-            self.tell(|status| status.totals.add_sent(outcome));
+            self.tell(|status| status.totals.add(taken.outcome, taken.unavailable()));
         }
     }
 
@@ -193,51 +207,50 @@ impl<S: Source, T: Target> Projector<S, T> {
         carry: &mut Carry,
     ) -> Result<Pause, Halt> {
         let mut cursor = range.cursor;
-        let mut ahead = Vec::new();
+        let mut ahead = Stretch::NOTHING;
         loop {
             if stop.is_cancelled() || until.is_reached(cursor.next) {
                 return Ok(Pause::Done);
             }
-            let entries = match self.next_entries(ahead, cursor.next, stop).await {
-                Ok(Some(entries)) => entries,
+            let stretch = match self.next_stretch(ahead, cursor.next, stop).await {
+                Ok(Some(stretch)) => stretch,
                 Ok(None) | Err(SourceError::Closed) => return Ok(Pause::Done),
                 Err(error) => return Err(Halt::Source(error)),
             };
-            let entries = known(entries)?;
-            let to = cursor_after(&entries, cursor);
-            let batch = Batch { writer: self.writer, lo: range.lo, from: cursor, to, entries: &entries };
-            let read_ahead = self.source.read(to.next, self.settings.batch);
+            let step = Step::new(cursor, stretch)?;
+            cursor = step.to();
+            let read_ahead = self.source.read(cursor.next, self.settings.batch);
+            let batch = step.batch(self.writer, range.lo);
             let (applied, following) = tokio::join!(lane.apply(&batch), read_ahead);
             match applied {
                 Ok(outcome) => {
                     self.outage_ended(range, carry);
-                    self.applied(to, outcome, carry);
+                    self.applied(&step.taken(outcome), carry);
                 }
                 Err(ApplyError::Overtaken { lo }) => return Ok(Pause::Overtaken(lo)),
                 Err(ApplyError::Unsettled { outcome, source }) => {
-                    carry.unsettled = Some((to, outcome));
+                    carry.unsettled = Some(step.taken(outcome));
                     return Ok(Pause::Away(source));
                 }
                 Err(ApplyError::Target(error)) => return away_or_halt(error),
             }
-            cursor = to;
             // NOTE: an error of reading ahead comes again when it is that batch's turn.
-            ahead = following.unwrap_or_default();
-            if ahead.is_empty() && !until.is_reached(cursor.next) {
+            ahead = following.unwrap_or(Stretch::NOTHING);
+            if ahead.is_nothing() && !until.is_reached(cursor.next) {
                 unless_stopped(stop, tokio::time::sleep(self.settings.live_pause)).await;
             }
         }
     }
 
-    /// The entries from `next` on, waiting for them; empty when there were none for so long that the range
-    /// should be confirmed; `None` when told to stop.
-    async fn next_entries(
+    /// What the log has from `next` on, waiting for it; nothing when there was nothing for so long that the
+    /// range should be confirmed; `None` when told to stop.
+    async fn next_stretch(
         &self,
-        ahead: Vec<Entry>,
+        ahead: Stretch,
         next: Position,
         stop: &CancellationToken,
-    ) -> Result<Option<Vec<Entry>>, SourceError> {
-        if !ahead.is_empty() {
+    ) -> Result<Option<Stretch>, SourceError> {
+        if !ahead.is_nothing() {
             return Ok(Some(ahead));
         }
         if next >= self.source.ends().next {
@@ -246,7 +259,7 @@ impl<S: Source, T: Target> Projector<S, T> {
         let wait = tokio::time::timeout(self.settings.confirm_interval, self.source.wait_for(next));
         match unless_stopped(stop, wait).await {
             None => Ok(None),
-            Some(Err(_)) => Ok(Some(Vec::new())),
+            Some(Err(_)) => Ok(Some(Stretch::NOTHING)),
             Some(Ok(outcome)) => {
                 outcome?;
                 self.source.read(next, self.settings.batch).await.map(Some)
@@ -254,16 +267,18 @@ impl<S: Source, T: Target> Projector<S, T> {
         }
     }
 
-    fn applied(&self, to: Cursor, outcome: ApplyOutcome, carry: &mut Carry) {
+    fn applied(&self, taken: &Taken, carry: &mut Carry) {
+        let (next, outcome) = (taken.to.next, taken.outcome);
         carry.overtaken = 0;
-        let backlog = self.source.ends().next.since(to.next);
+        taken.warn_of_hole();
+        let backlog = self.source.ends().next.since(next);
         self.tell(|status| {
-            status.totals.add_sent(outcome);
-            status.next = Some(to.next);
+            status.totals.add(outcome, taken.unavailable());
+            status.next = Some(next);
             let behind = backlog > self.settings.batch.events_max as u64;
             status.state = if behind { State::CatchingUp } else { State::Live };
         });
-        tracing::debug!(next = %to.next, inserted = outcome.inserted, present = outcome.present, "applied");
+        tracing::debug!(%next, inserted = outcome.inserted, present = outcome.present, "applied");
     }
 
     /// The database works again; it was at `range` when it came back.
@@ -317,49 +332,4 @@ fn away_or_halt(error: TargetError) -> Result<Pause, Halt> {
         ErrorKind::Retry => Ok(Pause::Away(error)),
         ErrorKind::Data | ErrorKind::Fatal => Err(Halt::Target(error)),
     }
-}
-
-/// Whether the log is the one that the range has been applied from.
-fn check_range(source: &impl Source, range: &RangeState) -> Result<(), Divergence> {
-    let log_next = source.ends().next;
-    if range.cursor.next > log_next {
-        return Err(Divergence::Behind { next: range.cursor.next, log_next });
-    }
-    let Some(Digest { checksum: applied, at }) = range.cursor.digest else { return Ok(()) };
-    match source.checksum(at) {
-        Ok(Some(found)) if found == applied => Ok(()),
-        Ok(Some(found)) => Err(Divergence::Different { at, applied, found }),
-        Ok(None) => {
-            tracing::warn!(position = %at, "the last applied event is not in the log any more: going on");
-            Ok(())
-        }
-        Err(error) => {
-            tracing::warn!(position = %at, %error, "the last applied event cannot be compared: going on");
-            Ok(())
-        }
-    }
-}
-
-/// The entries in front of the first one that a newer version wrote, which stops the projection at its turn.
-fn known(mut entries: Vec<Entry>) -> Result<Vec<Entry>, Halt> {
-    let newer = entries.iter().enumerate().find_map(|(index, entry)| match entry.event {
-        Decoded::Unknown { kind, version } => Some((index, kind, version, entry.position)),
-        Decoded::Event(_) => None,
-    });
-    match newer {
-        Some((0, kind, version, position)) => Err(Halt::UnknownKind { position, kind, version }),
-        Some((index, ..)) => {
-            entries.truncate(index);
-            Ok(entries)
-        }
-        None => Ok(entries),
-    }
-}
-
-/// Where the cursor is after these entries.
-fn cursor_after(entries: &[Entry], cursor: Cursor) -> Cursor {
-    entries.last().map_or(cursor, |last| Cursor {
-        next: last.position.next(),
-        digest: Some(Digest { checksum: last.checksum, at: last.position }),
-    })
 }

@@ -2,7 +2,7 @@
 
 use std::future::Future;
 
-use event::{Entry, HostName, LogId, Position};
+use event::{Found, HostName, LogId, Position, Stretch};
 use thiserror::Error;
 
 /// Which log this is, as the database knows it.
@@ -26,7 +26,7 @@ pub struct ReadLimits {
 /// The ends of a log.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Ends {
-    /// The first position that the log still has, or will have.
+    /// The first position that the log still has, or will have: behind the hole that it begins with, if any.
     pub first: Position,
     /// The position that the next event gets.
     pub next: Position,
@@ -45,23 +45,24 @@ pub trait Source: Send + Sync + 'static {
     /// Where the log begins and ends now.
     fn ends(&self) -> Ends;
 
-    /// The checksum of the record at `position`, if it is there and durable.
+    /// What is at `position`, durably: a record, a hole, or nothing yet.
     ///
     /// # Errors
     /// When the log cannot be read.
-    fn checksum(&self, position: Position) -> Result<Option<u32>, SourceError>;
+    fn find(&self, position: Position) -> Result<Found, SourceError>;
 
-    /// Durable entries from `from` on, dense and in order; empty when there are none yet.
+    /// Durable entries from `from` on, dense and in order, up to the next hole at the most; none when there
+    /// are none yet. Where `from` lies in a hole, that hole.
     ///
     /// # Errors
-    /// When the log cannot be read, or a record in it is damaged.
+    /// When the log cannot be read, or a record in it is damaged and no hole yet.
     fn read(
         &self,
         from: Position,
         limits: ReadLimits,
-    ) -> impl Future<Output = Result<Vec<Entry>, SourceError>> + Send;
+    ) -> impl Future<Output = Result<Stretch, SourceError>> + Send;
 
-    /// Waits until `position` is durable. Asks for a sync when it is there but not durable.
+    /// Waits until `position` is durable, as a hole always is. Asks for a sync when it is there but not durable.
     ///
     /// # Errors
     /// When the log is closed or broken.
@@ -74,8 +75,11 @@ pub enum SourceError {
     /// The log was closed: the process is ending.
     #[error("the log is closed")]
     Closed,
-    /// A record is damaged, missing or unreadable.
-    #[error("position {position} of the log cannot be read: {reason}; `tailwater log stat` tells more")]
+    /// A record is damaged or unreadable, and no repair has made a hole of it.
+    #[error(
+        "position {position} of the log cannot be read: {reason}; `tailwater log verify` tells how much, \
+         `tailwater log repair` mends it"
+    )]
     Unreadable {
         /// Where.
         position: Position,

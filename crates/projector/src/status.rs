@@ -27,13 +27,19 @@ pub struct Totals {
 }
 
 impl Totals {
-    /// Adds a batch of events that was sent and committed.
-    pub(crate) fn add_sent(&mut self, outcome: ApplyOutcome) {
+    /// Adds a batch that was committed: events that were sent, or positions of a hole that were passed over.
+    pub(crate) fn add(&mut self, outcome: ApplyOutcome, unavailable: u64) {
         let sent = outcome.inserted + outcome.present;
-        self.read += sent;
+        self.read += sent + unavailable;
         self.sent += sent;
         self.inserted += outcome.inserted;
         self.present += outcome.present;
+        self.unavailable += unavailable;
+        debug_assert_eq!(
+            self.read,
+            self.sent + self.expired + self.unavailable,
+            "every position is counted once"
+        );
     }
 }
 

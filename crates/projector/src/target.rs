@@ -30,7 +30,7 @@ pub struct Digest {
     pub at: Position,
 }
 
-/// How far a range is: everything before `next` is applied.
+/// How far a range is: everything before `next` is applied, or lies in a hole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cursor {
     /// The next position to apply.
@@ -65,7 +65,8 @@ pub struct Batch<'a> {
     /// How far it is afterwards.
     pub to: Cursor,
     /// Dense entries from `from.next` up to `to.next`; every one is an event of a known kind. Without any, and
-    /// with `to` as `from`, the batch only confirms that the range is where it should be.
+    /// with `to` beyond `from`: a hole, whose positions have no events; the digest stays. Without any, and with
+    /// `to` as `from`, the batch only confirms that the range is where it should be.
     pub entries: &'a [Entry],
 }
 

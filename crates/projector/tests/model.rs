@@ -1,31 +1,28 @@
-//! Any history against a plain map: appending, power cuts, projecting through faults, crashes at any await,
-//! two projectors at once, backups, lost progress and lost databases.
+//! Any history against a plain map: appending, power cuts, holes of every cause, projecting through faults,
+//! crashes at any await, two projectors at once, backups, lost progress and lost databases.
 //!
-//! After each step the tables hold exactly what the log says up to the furthest position that this database
-//! has reached, and at the end, after a clean run, all of it.
+//! After each step every position that this database has passed is applied or unavailable, exactly once, and
+//! the tables hold exactly what the log says of the applied ones; at the end, after a clean run, that is all.
 #![cfg(test)]
 
 mod support;
 
-use std::future::{Future, poll_fn};
-use std::pin::pin;
-use std::task::Poll;
 use std::time::Duration;
 
-use event::{Kind, Position};
-use projector::{ErrorKind, Halt, Source, Until};
+use event::{HoleCause, Kind, Position};
+use projector::{ErrorKind, Halt, Source, Totals, Until};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
 use proptest::test_runner::FileFailurePersistence;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use support::database::Data;
 use support::events::{Draw, DrawnHost};
 use support::faults::{Call, Fault};
-use support::rows::expected;
-use support::{World, assert_adds_up};
+use support::log::Kept;
+use support::{World, assert_adds_up, killed_after};
 
 /// Longer than any history takes on the paused clock.
 const PATIENCE: Duration = Duration::from_secs(365 * 24 * 3_600);
@@ -36,6 +33,12 @@ enum Step {
     Append { events: Vec<Draw>, is_synced: bool },
     /// What is not durable is lost.
     CutPower,
+    /// So many of the durable ones are lost, too.
+    LoseTail(u64),
+    /// Events become a hole.
+    Hole(DrawnHole),
+    /// A projector runs to the head, and meanwhile, after so long, events become a hole.
+    HoleMeanwhile(Duration, DrawnHole),
     /// A projector runs to the head, through these faults.
     Project(Vec<(Call, Fault)>),
     /// A projector runs and is killed when it has been polled so often.
@@ -50,6 +53,37 @@ enum Step {
     WipeProgress,
     /// The database is dropped and created empty.
     Drop,
+}
+
+/// A hole somewhere among what is durable.
+#[derive(Clone, Debug)]
+struct DrawnHole {
+    begin: Begin,
+    positions: u64,
+    cause: HoleCause,
+    kept: Kept,
+}
+
+/// Where a hole begins.
+#[derive(Clone, Debug)]
+enum Begin {
+    /// At the first position: a trim.
+    First,
+    /// Anywhere: the remainder by the number of positions.
+    Anywhere(u64),
+    /// So far in front of the range's next position, or behind it.
+    Near(i64),
+}
+
+fn holes() -> impl Strategy<Value = DrawnHole> {
+    let begin = prop_oneof![
+        2 => Just(Begin::First),
+        3 => any::<u64>().prop_map(Begin::Anywhere),
+        3 => (-15..15_i64).prop_map(Begin::Near),
+    ];
+    let kept = select(vec![Kept::Checksum, Kept::Nothing]);
+    (begin, 1..40_u64, select(HoleCause::ALL.to_vec()), kept)
+        .prop_map(|(begin, positions, cause, kept)| DrawnHole { begin, positions, cause, kept })
 }
 
 fn draws() -> impl Strategy<Value = Draw> {
@@ -86,6 +120,10 @@ fn steps() -> impl Strategy<Value = Step> {
         6 => (vec(draws(), 1..40), any::<bool>())
             .prop_map(|(events, is_synced)| Step::Append { events, is_synced }),
         2 => Just(Step::CutPower),
+        2 => (1..30_u64).prop_map(Step::LoseTail),
+        3 => holes().prop_map(Step::Hole),
+        3 => ((0..40_u64).prop_map(Duration::from_millis), holes())
+            .prop_map(|(after, hole)| Step::HoleMeanwhile(after, hole)),
         4 => faults().prop_map(Step::Project),
         6 => (1..80_usize, faults()).prop_map(|(polls, faults)| Step::Crash { polls, faults }),
         3 => Just(Step::Beside),
@@ -96,16 +134,15 @@ fn steps() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// A world, and how far its database and the backup of it have ever been.
+/// A world, and the backup of its database.
 struct History {
     world: World,
-    reached: Position,
-    backup: (Data, Position),
+    backup: Data,
 }
 
 impl History {
     fn new() -> Self {
-        Self { world: World::new(), reached: Position(0), backup: Default::default() }
+        Self { world: World::new(), backup: Data::default() }
     }
 
     async fn step(&mut self, step: Step) {
@@ -118,37 +155,50 @@ impl History {
                 }
             }
             Step::CutPower => log.cut_power(),
+            Step::LoseTail(count) => {
+                let count = count.min(log.ends().durable.0);
+                if count > 0 {
+                    log.lose_tail(count);
+                }
+            }
+            Step::Hole(hole) => self.make_hole(&hole),
+            Step::HoleMeanwhile(after, hole) => {
+                let make = async {
+                    sleep(after).await;
+                    self.make_hole(&hole);
+                };
+                tokio::join!(self.project(&[]), make);
+            }
             Step::Project(faults) => self.project(&faults).await,
             Step::Crash { polls, faults } => self.crash(polls, &faults).await,
             Step::Beside => self.project_beside().await,
-            Step::BackUp => self.backup = (target.data(), self.reached),
-            Step::Restore => {
-                target.replace(self.backup.0.clone());
-                self.reached = self.backup.1;
-            }
+            Step::BackUp => self.backup = target.data(),
+            Step::Restore => target.replace(self.backup.clone()),
             Step::WipeProgress => target.wipe_progress().await,
-            Step::Drop => {
-                target.replace(Data::default());
-                self.reached = Position(0);
-            }
+            Step::Drop => target.replace(Data::default()),
         }
-        self.check().await;
-    }
-
-    /// The tables are the log's, up to where the database has been.
-    async fn check(&mut self) {
         self.world.target.settled().await;
-        self.reached = self.reached.max(self.next().before());
-        let entries = self.world.log.entries();
-        let reached = usize::try_from(self.reached.0).unwrap();
-        assert!(reached <= entries.len(), "the database has positions that the log lost");
-        assert_eq!(self.world.target.rows(), expected(&self.world.log.identity(), &entries[..reached]));
+        self.world.audit();
     }
 
-    /// Where the database's progress is.
+    fn make_hole(&self, hole: &DrawnHole) {
+        let durable = self.world.log.ends().durable;
+        if durable < Position::FIRST {
+            return;
+        }
+        let lo = match hole.begin {
+            Begin::First => 1,
+            Begin::Anywhere(number) => 1 + number % durable.0,
+            Begin::Near(offset) => self.next().0.saturating_add_signed(offset).clamp(1, durable.0),
+        };
+        let hi = Position(lo).plus(hole.positions - 1).min(durable);
+        self.world.log.make_hole(Position(lo), hi, hole.cause, hole.kept);
+    }
+
+    /// Where the database's progress is, or begins.
     fn next(&self) -> Position {
         let range = self.world.target.range(self.world.log.identity().log_id);
-        range.map_or(Position::FIRST, |range| range.cursor.next)
+        range.map_or_else(|| self.world.log.ends().first, |range| range.cursor.next)
     }
 
     fn until(&self) -> Until {
@@ -161,32 +211,43 @@ impl History {
         }
     }
 
-    /// What there is to read, and how many rows there are.
-    fn counts(&self) -> (u64, u64) {
-        (self.world.log.head().next().since(self.next()), self.world.target.rows().len() as u64)
+    /// What has happened to the database: events sent, positions unavailable, rows.
+    fn counts(&self) -> [u64; 3] {
+        let (sent, unavailable) = self.world.passed();
+        [sent, unavailable, self.world.target.rows().len() as u64]
+    }
+
+    /// What has happened to it since.
+    fn counts_since(&self, before: [u64; 3]) -> [u64; 3] {
+        let now = self.counts();
+        std::array::from_fn(|index| now[index] - before[index])
+    }
+
+    fn is_all_passed(&self) -> bool {
+        self.next() == self.world.log.head().next()
     }
 
     async fn project(&self, faults: &[(Call, Fault)]) {
         self.script(faults);
-        let (to_read, rows) = self.counts();
+        let before = self.counts();
         let projector = self.world.projector();
         let outcome = projector.run(self.until(), &CancellationToken::new()).await;
         self.world.target.faults().clear();
         self.world.target.settled().await;
         let totals = projector.status().borrow().totals;
         assert_adds_up(&totals);
-        let (left, rows_after) = self.counts();
+        let (told, happened) = (told(&totals), self.counts_since(before));
         let overtaken = faults.iter().filter(|(_, fault)| *fault == Fault::Overtaken).count();
         match outcome {
-            Ok(_) => assert_eq!(left, 0),
+            Ok(_) => assert!(self.is_all_passed(), "it ended well and not everything is there"),
             Err(Halt::TwoWriters { .. }) => assert!(overtaken >= 2, "nobody was there"),
             Err(halt) => panic!("{halt}"),
         }
         if overtaken == 0 {
-            assert_eq!((totals.read, totals.inserted), (to_read, rows_after - rows));
+            assert_eq!(told, happened);
         }
         // Another writer hides what became of an unknown COMMIT: its count may miss, and never be too much.
-        assert!(totals.read <= to_read - left && totals.inserted <= rows_after - rows, "{totals:?}");
+        assert!(told.iter().zip(happened).all(|(told, happened)| *told <= happened), "{told:?} {happened:?}");
     }
 
     async fn crash(&self, polls: usize, faults: &[(Call, Fault)]) {
@@ -197,32 +258,28 @@ impl History {
     }
 
     async fn project_beside(&self) {
-        let (to_read, rows) = self.counts();
+        let before = self.counts();
         let (one, two) = (self.world.projector(), self.world.projector());
         let (stop, until) = (CancellationToken::new(), self.until());
         let (first, second) = tokio::join!(one.run(until, &stop), two.run(until, &stop));
         for outcome in [&first, &second] {
             assert!(matches!(outcome, Ok(_) | Err(Halt::TwoWriters { .. })), "{outcome:?}");
         }
-        let totals = [one.status().borrow().totals, two.status().borrow().totals];
-        let (left, rows_after) = self.counts();
-        assert!(left == 0 || first.is_err() && second.is_err(), "one ended well and not everything is there");
-        assert_eq!(totals.iter().map(assert_adds_up).sum::<u64>(), to_read - left);
-        assert_eq!(totals.iter().map(|totals| totals.inserted).sum::<u64>(), rows_after - rows);
+        let both = [one.status().borrow().totals, two.status().borrow().totals];
+        assert!(
+            self.is_all_passed() || first.is_err() && second.is_err(),
+            "one ended well and not everything is there"
+        );
+        both.iter().for_each(|totals| _ = assert_adds_up(totals));
+        let [first, second] = both.each_ref().map(told);
+        let told: [u64; 3] = std::array::from_fn(|index| first[index] + second[index]);
+        assert_eq!(told, self.counts_since(before));
     }
 }
 
-/// Runs `work` and drops it at the await at which it has been polled so often.
-async fn killed_after(polls: usize, work: impl Future) {
-    let (mut work, mut left) = (pin!(work), polls);
-    poll_fn(|context| {
-        if left == 0 {
-            return Poll::Ready(());
-        }
-        left -= 1;
-        work.as_mut().poll(context).map(|_| ())
-    })
-    .await;
+/// What a projector tells of the counts of [`History::counts`].
+fn told(totals: &Totals) -> [u64; 3] {
+    [totals.sent, totals.unavailable, totals.inserted]
 }
 
 fn check(steps: Vec<Step>) {
@@ -234,7 +291,6 @@ fn check(steps: Vec<Step>) {
             history.step(step).await;
         }
         history.project(&[]).await;
-        history.check().await;
         history.world.assert_all_applied();
     };
     runtime.block_on(async { timeout(PATIENCE, live).await.expect("the history never ends") });

@@ -12,7 +12,7 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use support::events::{Draw, DrawnHost, sample, samples, usage};
-use support::log::{MemoryLog, Syncs};
+use support::log::{Kept, MemoryLog, Syncs};
 use support::rows::expected;
 use support::{Running, World, assert_adds_up, settings};
 
@@ -81,10 +81,11 @@ async fn the_most_complete_snapshot_of_a_usage_wins() {
 #[tokio::test(start_paused = true)]
 async fn a_fresh_database_begins_at_the_first_position_that_the_log_has() {
     let world = World::with(samples(0, 30));
-    world.log.trim(Position(18));
+    world.log.trim(Position(18), Kept::Checksum);
     assert_eq!(world.project().await.unwrap(), sent(13, 0));
     assert_eq!(world.target.commits()[0].from, Position(18));
     assert_eq!(world.target.rows(), expected(&world.log.identity(), &world.log.entries()[17..]));
+    assert!(world.traces.loud().is_empty(), "what was gone before it began is nothing that it missed");
 }
 
 #[tokio::test(start_paused = true)]

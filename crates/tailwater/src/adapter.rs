@@ -1,6 +1,6 @@
 //! The log as the projector's source.
 
-use event::{Entry, Position};
+use event::{Found, Position, Stretch};
 use eventlog::{EventLog, ReadError};
 use projector::{Ends, LogIdentity, ReadLimits, Source, SourceError};
 
@@ -27,16 +27,21 @@ impl Source for LogSource {
         Ends { first: ends.first, next: ends.next, durable: ends.durable }
     }
 
-    fn checksum(&self, position: Position) -> Result<Option<u32>, SourceError> {
-        self.0.checksum(position).map_err(|error| source_error(position, &error))
+    fn find(&self, position: Position) -> Result<Found, SourceError> {
+        match self.0.checksum(position) {
+            Ok(Some(checksum)) => Ok(Found::Record(checksum)),
+            Ok(None) if position > self.0.ends().durable => Ok(Found::Nothing),
+            Ok(None) => Err(SourceError::Unreadable { position, reason: "its record is missing".to_owned() }),
+            Err(error) => Err(source_error(position, &error)),
+        }
     }
 
-    async fn read(&self, from: Position, limits: ReadLimits) -> Result<Vec<Entry>, SourceError> {
+    async fn read(&self, from: Position, limits: ReadLimits) -> Result<Stretch, SourceError> {
         let log = self.0.clone();
         let limits = eventlog::ReadLimits { events_max: limits.events_max, bytes_max: limits.bytes_max };
         let read = tokio::task::spawn_blocking(move || log.read(from, limits));
         match read.await {
-            Ok(entries) => entries.map_err(|error| source_error(from, &error)),
+            Ok(entries) => entries.map(Stretch::Events).map_err(|error| source_error(from, &error)),
             Err(_) => Err(SourceError::Closed),
         }
     }

@@ -12,9 +12,9 @@
 //! waits for it. Each call takes [`STEP`] between its statements, so that everything can happen there.
 //!
 //! It panics where the projector breaks its side of the contract: batches that are not dense, or whose
-//! cursors do not fit them.
+//! cursors do not fit them. What was committed it keeps for the auditor.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -65,6 +65,10 @@ pub struct Data {
     pub rows: Rows,
     /// The progress: ranges by log and first position.
     pub ranges: BTreeMap<(LogId, Position), Range>,
+    /// How each range came to where it is.
+    pub passed: BTreeMap<(LogId, Position), Vec<Commit>>,
+    /// The positions of every event that was ever applied: rows outlive the progress.
+    pub applied: BTreeMap<LogId, BTreeSet<Position>>,
 }
 
 /// One range.
@@ -76,7 +80,7 @@ pub struct Range {
     pub writer: Option<WriterId>,
 }
 
-/// A batch with entries that was committed.
+/// A batch that was committed and moved its range.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Commit {
     /// Who applied it.
@@ -85,6 +89,8 @@ pub struct Commit {
     pub from: Position,
     /// The position behind its last.
     pub to: Position,
+    /// Whether it has no events, and went over a hole.
+    pub is_hole: bool,
 }
 
 /// What a transaction will change when it commits.
@@ -156,7 +162,9 @@ impl MemoryTarget {
     /// Takes the progress away and leaves the rows.
     pub async fn wipe_progress(&self) {
         let _lock = self.shared.lock().await;
-        self.shared.server().data.ranges.clear();
+        let mut server = self.shared.server();
+        server.data.ranges.clear();
+        server.data.passed.clear();
     }
 
     /// Waits until no server backend holds a lock.
@@ -164,7 +172,7 @@ impl MemoryTarget {
         drop(self.shared.lock().await);
     }
 
-    /// The batches that were committed, in order; those without entries are not among them.
+    /// The batches that were committed, in order; those that only confirmed are not among them.
     pub fn commits(&self) -> Vec<Commit> {
         self.shared.server().commits.clone()
     }
@@ -210,6 +218,12 @@ impl Server {
         self.data.rows.extend(change.rows);
         self.data.ranges.insert((change.log, change.lo), change.range);
         self.commits.extend(change.commit);
+        let Some(commit) = change.commit else { return };
+        self.data.passed.entry((change.log, change.lo)).or_default().push(commit);
+        if !commit.is_hole {
+            let positions = (commit.from.0..commit.to.0).map(Position);
+            self.data.applied.entry(change.log).or_default().extend(positions);
+        }
     }
 }
 
@@ -272,8 +286,9 @@ impl Lane for MemoryLane {
         let (rows, outcome) = plan(&self.shared.server().data.rows, &self.log, batch.entries);
         sleep(STEP).await;
         let range = Range { cursor: batch.to, writer: Some(batch.writer) };
-        let commit = Commit { writer: batch.writer, from: batch.from.next, to: batch.to.next };
-        let commit = (!batch.entries.is_empty()).then_some(commit);
+        let (from, to) = (batch.from.next, batch.to.next);
+        let commit = Commit { writer: batch.writer, from, to, is_hole: batch.entries.is_empty() };
+        let commit = (from != to).then_some(commit);
         let change = Change { log, lo, range, rows, commit };
         match self.commit(lock, change, fault).await {
             Ok(()) => Ok(outcome),
@@ -346,7 +361,8 @@ async fn finish_alone(
 fn check_batch(batch: &Batch<'_>) {
     assert!(batch.lo <= batch.from.next, "a batch before its range");
     let Some(last) = batch.entries.last() else {
-        assert_eq!(batch.to, batch.from, "an empty batch that moves the cursor");
+        assert!(batch.to.next >= batch.from.next, "a hole that leads back");
+        assert_eq!(batch.to.digest, batch.from.digest, "a digest of nothing");
         return;
     };
     let mut next = batch.from.next;

@@ -1,13 +1,14 @@
 //! A log in memory, with the two ends of the real one: what was appended, and what of it is durable.
 //!
 //! As in the real one a sync happens when somebody asks, a record's checksum covers its place, a read that
-//! meets a damaged record fails as a whole, and what is not durable can be lost and its positions used anew.
+//! meets a damaged record fails as a whole, what is not durable can be lost and its positions used anew, and
+//! what was durable can be lost and is a hole for ever.
 
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use event::wire::{self, Decoded};
-use event::{BirthId, Entry, Event, HostName, LogId, Position};
+use event::{BirthId, Entry, Event, Found, Hole, HoleCause, HostName, LogId, Position, Stretch};
 use projector::{Ends, LogIdentity, ReadLimits, Source, SourceError};
 use tokio::sync::watch;
 
@@ -28,9 +29,10 @@ pub struct MemoryLog {
 
 #[derive(Clone, Debug)]
 struct State {
-    /// Dense from position 1, trimmed ones too.
+    /// Dense from position 1, those in holes too.
     entries: Vec<Entry>,
-    first: Position,
+    /// In order and disjoint; two can touch.
+    holes: Vec<Hole>,
     durable: Position,
     damaged: Option<Position>,
     broken: Option<Position>,
@@ -49,12 +51,21 @@ pub enum Syncs {
     Held,
 }
 
+/// What a hole keeps of its last record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kept {
+    /// Its checksum.
+    Checksum,
+    /// Nothing.
+    Nothing,
+}
+
 impl MemoryLog {
     /// An empty log.
     pub fn new() -> Arc<Self> {
         let state = State {
             entries: Vec::new(),
-            first: Position::FIRST,
+            holes: Vec::new(),
             durable: Position::default(),
             damaged: None,
             broken: None,
@@ -128,12 +139,45 @@ impl MemoryLog {
         self.change(|state| {
             state.entries.truncate(usize::try_from(head.0).unwrap());
             state.durable = state.head().min(state.durable);
+            let others = std::mem::take(&mut state.holes);
+            let end = Position(u64::MAX);
+            state.holes = others.iter().flat_map(|hole| without(hole, head.next(), end)).flatten().collect();
         });
     }
 
     /// Takes away what lies before `first`.
-    pub fn trim(&self, first: Position) {
-        self.change(|state| state.first = first);
+    pub fn trim(&self, first: Position, kept: Kept) {
+        self.make_hole(Position::FIRST, first.before(), HoleCause::Trimmed, kept);
+    }
+
+    /// What is not durable is lost, and with it the last `count` durable ones; new events come behind them.
+    pub fn lose_tail(&self, count: u64) {
+        self.cut_power();
+        let hi = self.head();
+        self.make_hole(Position(hi.next().0 - count), hi, HoleCause::LostTail, Kept::Checksum);
+    }
+
+    /// The events from `lo` to `hi`, durable ones, are gone. What lay there of other holes becomes part of it.
+    pub fn make_hole(&self, lo: Position, hi: Position, cause: HoleCause, kept: Kept) {
+        self.change(|state| {
+            assert!(Position::FIRST <= lo && lo <= hi && hi <= state.durable, "{lo} to {hi} is no hole");
+            let last = &state.entries[usize::try_from(hi.before().0).unwrap()];
+            let checksum = (kept == Kept::Checksum).then_some(last.checksum);
+            let others = std::mem::take(&mut state.holes);
+            state.holes = others.iter().flat_map(|other| without(other, lo, hi)).flatten().collect();
+            state.holes.push(Hole { lo, hi, cause, checksum });
+            state.holes.sort_by_key(|hole| hole.lo);
+        });
+    }
+
+    /// The log's holes, in order.
+    pub fn holes(&self) -> Vec<Hole> {
+        self.state().holes.clone()
+    }
+
+    /// Whether the event at `position` is gone.
+    pub fn is_gone(&self, position: Position) -> bool {
+        self.state().hole(position).is_some()
     }
 
     /// The record there has changed on the disk, or `None` has.
@@ -157,7 +201,7 @@ impl MemoryLog {
         self.state().head()
     }
 
-    /// All that was appended.
+    /// All that was appended, what is in holes too.
     pub fn entries(&self) -> Vec<Entry> {
         self.state().entries.clone()
     }
@@ -192,23 +236,39 @@ impl State {
     }
 
     fn ends(&self) -> Ends {
-        Ends { first: self.first, next: self.next(), durable: self.durable }
+        let mut first = Position::FIRST;
+        while let Some(hole) = self.hole(first) {
+            first = hole.hi.next();
+        }
+        Ends { first, next: self.next(), durable: self.durable }
+    }
+
+    fn hole(&self, position: Position) -> Option<Hole> {
+        self.holes.iter().find(|hole| hole.contains(position)).copied()
     }
 
     fn entry(&self, position: Position) -> Result<&Entry, SourceError> {
         let unreadable = |reason: &str| SourceError::Unreadable { position, reason: reason.to_owned() };
-        if position < self.first {
-            return Err(unreadable("it is not there"));
-        }
         if self.damaged == Some(position) {
             return Err(unreadable("the checksum differs"));
         }
         self.entries.get(usize::try_from(position.before().0).unwrap()).ok_or_else(|| unreadable("too far"))
     }
 
-    fn read(&self, from: Position, limits: ReadLimits) -> Result<Vec<Entry>, SourceError> {
+    fn find(&self, position: Position) -> Result<Found, SourceError> {
+        match self.hole(position) {
+            Some(hole) => Ok(Found::Hole(hole)),
+            None if position > self.durable => Ok(Found::Nothing),
+            None => self.entry(position).map(|entry| Found::Record(entry.checksum)),
+        }
+    }
+
+    fn read(&self, from: Position, limits: ReadLimits) -> Result<Stretch, SourceError> {
+        if let Some(hole) = self.hole(from) {
+            return Ok(Stretch::Hole(hole));
+        }
         let (mut entries, mut bytes, mut position) = (Vec::new(), 0, from);
-        while position <= self.durable && entries.len() < limits.events_max {
+        while position <= self.durable && self.hole(position).is_none() && entries.len() < limits.events_max {
             let entry = self.entry(position)?;
             bytes += entry.bytes;
             entries.push(entry.clone());
@@ -217,8 +277,15 @@ impl State {
                 break;
             }
         }
-        Ok(entries)
+        Ok(Stretch::Events(entries))
     }
+}
+
+/// What is left of a hole in front of `lo` and behind `hi`; only the end of a whole one keeps its checksum.
+fn without(hole: &Hole, lo: Position, hi: Position) -> [Option<Hole>; 2] {
+    let front = if hole.hi < lo { *hole } else { Hole { hi: lo.before(), checksum: None, ..*hole } };
+    let back = Hole { lo: hole.lo.max(hi.next()), ..*hole };
+    [front, back].map(|part| (part.lo <= part.hi).then_some(part))
 }
 
 impl Source for MemoryLog {
@@ -230,15 +297,11 @@ impl Source for MemoryLog {
         self.state().ends()
     }
 
-    fn checksum(&self, position: Position) -> Result<Option<u32>, SourceError> {
-        let state = self.state();
-        if position < state.first || position > state.durable {
-            return Ok(None);
-        }
-        state.entry(position).map(|entry| Some(entry.checksum))
+    fn find(&self, position: Position) -> Result<Found, SourceError> {
+        self.state().find(position)
     }
 
-    async fn read(&self, from: Position, limits: ReadLimits) -> Result<Vec<Entry>, SourceError> {
+    async fn read(&self, from: Position, limits: ReadLimits) -> Result<Stretch, SourceError> {
         tokio::task::yield_now().await;
         let mut state = self.state();
         state.limits_seen.push(limits);

@@ -8,7 +8,10 @@ pub mod log;
 pub mod rows;
 pub mod traces;
 
+use std::future::{Future, poll_fn};
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use event::{Event, Position};
@@ -80,13 +83,70 @@ impl World {
         expected(&self.log.identity(), &self.log.entries())
     }
 
-    /// Checks that everything is applied.
+    /// Checks that the database has passed every position exactly once, with its event or because that was
+    /// gone, and that the tables hold what was ever applied.
+    #[track_caller]
+    pub fn audit(&self) {
+        let (log, data) = (self.log.identity(), self.target.data());
+        let applied = data.applied.get(&log.log_id).cloned().unwrap_or_default();
+        assert!(applied.last() <= Some(&self.log.head()), "the database has positions that the log lost");
+        let mut entries = self.log.entries();
+        entries.retain(|entry| applied.contains(&entry.position));
+        assert_eq!(data.rows, expected(&log, &entries));
+        for ((of, lo), range) in data.ranges.iter().filter(|((of, _), _)| *of == log.log_id) {
+            self.assert_all_gone(Position::FIRST, *lo);
+            let mut next = *lo;
+            for commit in data.passed.get(&(*of, *lo)).into_iter().flatten() {
+                assert_eq!(commit.from, next, "{commit:?}");
+                if commit.is_hole {
+                    self.assert_all_gone(commit.from, commit.to);
+                }
+                next = commit.to;
+            }
+            assert_eq!(range.cursor.next, next);
+        }
+    }
+
+    #[track_caller]
+    fn assert_all_gone(&self, from: Position, to: Position) {
+        let there = (from.0..to.0).find(|position| !self.log.is_gone(Position(*position)));
+        assert_eq!(there, None, "passed over, and it is there");
+    }
+
+    /// Checks that everything is applied that is not gone.
     #[track_caller]
     pub fn assert_all_applied(&self) {
-        assert_eq!(self.target.rows(), self.expected());
-        let range = self.target.range(self.log.identity().log_id).unwrap();
-        assert_eq!(range.cursor.next, self.log.head().next());
+        self.audit();
+        let log = self.log.identity().log_id;
+        let applied = self.target.data().applied.remove(&log).unwrap_or_default();
+        let is_settled = |position| applied.contains(&position) || self.log.is_gone(position);
+        let missing = (1..=self.log.head().0).map(Position).find(|position| !is_settled(*position));
+        assert_eq!(missing, None, "neither applied nor gone");
+        assert_eq!(self.target.range(log).unwrap().cursor.next, self.log.head().next());
     }
+
+    /// How many positions the database has passed with their events, and how many without.
+    pub fn passed(&self) -> (u64, u64) {
+        let (log, passed) = (self.log.identity().log_id, self.target.data().passed);
+        let commits = passed.iter().filter(|((of, _), _)| *of == log).flat_map(|(_, commits)| commits);
+        commits.fold((0, 0), |(applied, gone), commit| {
+            let positions = commit.to.since(commit.from);
+            if commit.is_hole { (applied, gone + positions) } else { (applied + positions, gone) }
+        })
+    }
+}
+
+/// Runs `work` and drops it at the await at which it has been polled so often.
+pub async fn killed_after(polls: usize, work: impl Future) {
+    let (mut work, mut left) = (pin!(work), polls);
+    poll_fn(|context| {
+        if left == 0 {
+            return Poll::Ready(());
+        }
+        left -= 1;
+        work.as_mut().poll(context).map(|_| ())
+    })
+    .await;
 }
 
 /// Checks that counts add up, and gives how many events were sent.
@@ -121,8 +181,12 @@ impl Running {
     }
 
     /// Waits until it tells this.
-    pub async fn until(&mut self, is_told: impl FnMut(&Status) -> bool) -> Status {
-        let told = timeout(PATIENCE, self.status.wait_for(is_told)).await;
+    pub async fn until(&mut self, mut is_told: impl FnMut(&Status) -> bool) -> Status {
+        let adds_up_and_is_told = |status: &Status| {
+            assert_adds_up(&status.totals);
+            is_told(status)
+        };
+        let told = timeout(PATIENCE, self.status.wait_for(adds_up_and_is_told)).await;
         told.expect("the status never came").unwrap().clone()
     }
 

@@ -1,7 +1,9 @@
 //! What lands: values, progress, counts.
 
-use event::{AgentSample, AgentState, ChannelSample, Event, Gap, Resources, State, SystemSample, TokenUsage};
-use projector::ApplyOutcome;
+use event::{
+    AgentSample, AgentState, ChannelSample, Event, Gap, Position, Resources, State, SystemSample, TokenUsage,
+};
+use projector::{ApplyError, ApplyOutcome};
 use store::Extension;
 
 use crate::support::{TABLES, World, samples, seconds};
@@ -180,13 +182,39 @@ async fn a_replay_changes_nothing_in_plain_tables() {
 }
 
 #[tokio::test]
-async fn a_batch_without_events_moves_the_range() {
+async fn a_batch_without_events_confirms_the_range() {
     let Some(world) = World::new().await else { return };
     let mut range = world.range().await;
     assert_eq!(range.apply(&[]).await, ApplyOutcome::default());
     for table in TABLES {
         assert_eq!(world.count(table).await, 0, "{table}");
     }
+}
+
+/// At the very beginning there is no digest to keep.
+#[tokio::test]
+async fn a_hole_moves_the_range_and_keeps_its_digest() {
+    let Some(world) = World::new().await else { return };
+    let mut range = world.range().await;
+    let progress = "SELECT concat_ws(' ', lo, next, digest, digest_at) FROM tailwater_ranges";
+    assert_eq!(range.pass_to(Position(4)).await.unwrap(), ApplyOutcome::default());
+    assert_eq!(world.text(progress).await, "1 4");
+    assert_eq!(range.apply(&samples("a", 3)).await, ApplyOutcome { inserted: 3, present: 0 });
+    for next in [8, 20] {
+        assert_eq!(range.pass_to(Position(next)).await.unwrap(), ApplyOutcome::default());
+        assert_eq!(world.text(progress).await, format!("1 {next} 6 6"));
+        assert_eq!(world.range().await.cursor, range.cursor);
+        range.claim_again().await;
+    }
+    assert_eq!(range.apply(&samples("b", 2)).await, ApplyOutcome { inserted: 2, present: 0 });
+    assert_eq!(world.text(progress).await, "1 22 21 21");
+    let positions = "SELECT string_agg(position::text, ' ' ORDER BY position) FROM agent_metrics";
+    assert_eq!(world.text(positions).await, "4 5 6 20 21");
+
+    // Who was overtaken does not move the range over a hole either.
+    let other = world.range().await;
+    assert!(matches!(range.pass_to(Position(30)).await, Err(ApplyError::Overtaken { lo: Position(1) })));
+    assert_eq!(world.range().await.cursor, other.cursor);
 }
 
 #[tokio::test]

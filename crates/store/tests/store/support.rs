@@ -113,6 +113,15 @@ impl Range {
         self.try_apply(events).await.expect("apply")
     }
 
+    /// Goes over a hole that ends before `next`.
+    pub(crate) async fn pass_to(&mut self, next: Position) -> Result<ApplyOutcome, ApplyError> {
+        let to = Cursor { next, ..self.cursor };
+        let batch = Batch { writer: self.writer, lo: self.lo, from: self.cursor, to, entries: &[] };
+        let outcome = self.lane.apply(&batch).await?;
+        self.cursor = to;
+        Ok(outcome)
+    }
+
     /// Moves the range to a position without applying what lies between.
     pub(crate) async fn jump(&mut self, world: &World, next: u64) {
         let sql = format!(

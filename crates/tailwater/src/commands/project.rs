@@ -69,8 +69,12 @@ fn print(answer: &Value, json: bool) -> Result<(), Failure> {
         return output::json(answer);
     }
     let it: ProjectAnswer = access::understood(answer.clone())?;
+    let gone = match it.unavailable {
+        0 => String::new(),
+        events => format!(", {} gone from the log", output::count(events)),
+    };
     output::line(&format!(
-        "{} events read, {} new in the database, {} there already, in {:.1} s ({:.0} events/s)",
+        "{} events read, {} new in the database, {} there already{gone}, in {:.1} s ({:.0} events/s)",
         output::count(it.read),
         output::count(it.inserted),
         output::count(it.present),

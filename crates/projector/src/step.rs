@@ -1,0 +1,194 @@
+//! One step of a range: a batch of events, or the way over a hole.
+
+use event::wire::Decoded;
+use event::{Entry, Hole, Position, Stretch};
+
+use crate::halt::Halt;
+use crate::source::SourceError;
+use crate::target::{ApplyOutcome, Batch, Cursor, Digest, WriterId};
+
+/// What is applied next, and where the range is before and after.
+#[derive(Debug)]
+pub(crate) struct Step {
+    from: Cursor,
+    to: Cursor,
+    stretch: Stretch,
+}
+
+/// A hole that a step goes over, from where the range was.
+#[derive(Clone, Copy, Debug)]
+struct Skipped {
+    from: Position,
+    hole: Hole,
+}
+
+/// A step whose transaction was sent.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Taken {
+    /// Where the range is if it took effect.
+    pub(crate) to: Cursor,
+    /// What became of the events, if it took effect.
+    pub(crate) outcome: ApplyOutcome,
+    skipped: Option<Skipped>,
+}
+
+impl Step {
+    /// The step that a source's answer to a read from `from.next` makes: everything in front of the first
+    /// event that a newer version wrote, which stops the projection at its turn.
+    ///
+    /// # Errors
+    /// [`Halt::UnknownKind`] when it is that event's turn; [`Halt::Source`] when the answer is to something
+    /// else than was asked: following it would lose events without a word.
+    pub(crate) fn new(from: Cursor, stretch: Stretch) -> Result<Self, Halt> {
+        let is_answer = match &stretch {
+            Stretch::Events(entries) => are_dense(entries, from.next),
+            Stretch::Hole(hole) => hole.contains(from.next),
+        };
+        if !is_answer {
+            let reason = "the log answered with other positions".to_owned();
+            return Err(Halt::Source(SourceError::Unreadable { position: from.next, reason }));
+        }
+        let stretch = match stretch {
+            Stretch::Events(entries) => Stretch::Events(known(entries)?),
+            hole @ Stretch::Hole(_) => hole,
+        };
+        let to = cursor_after(&stretch, from);
+        Ok(Self { from, to, stretch })
+    }
+
+    /// Where the range is afterwards.
+    pub(crate) const fn to(&self) -> Cursor {
+        self.to
+    }
+
+    /// What one transaction applies.
+    pub(crate) fn batch(&self, writer: WriterId, lo: Position) -> Batch<'_> {
+        let entries = match &self.stretch {
+            Stretch::Events(entries) => entries.as_slice(),
+            Stretch::Hole(_) => &[],
+        };
+        Batch { writer, lo, from: self.from, to: self.to, entries }
+    }
+
+    /// What it did, if its transaction took effect.
+    pub(crate) const fn taken(&self, outcome: ApplyOutcome) -> Taken {
+        let skipped = match self.stretch {
+            Stretch::Events(_) => None,
+            Stretch::Hole(hole) => Some(Skipped { from: self.from.next, hole }),
+        };
+        Taken { to: self.to, outcome, skipped }
+    }
+}
+
+impl Taken {
+    /// How many positions had no events any more.
+    ///
+    /// NOTE: counted from where the range was: what lies before it in the hole was applied when it was there.
+    pub(crate) fn unavailable(&self) -> u64 {
+        self.skipped.map_or(0, |Skipped { from, hole }| hole.hi.next().since(from))
+    }
+
+    /// Warns of the hole, if it went over one: once for each, when it is known to be behind the range.
+    pub(crate) fn warn_of_hole(&self) {
+        let Some(Skipped { from, hole }) = self.skipped else { return };
+        tracing::warn!(
+            %from,
+            to = %hole.hi,
+            events = self.unavailable(),
+            cause = %hole.cause,
+            "the log has a hole: these events are gone, and did not reach the database; going on behind it",
+        );
+    }
+}
+
+/// Whether these are the entries from `next` on. NOTE: entries are in order, so that their ends tell it.
+fn are_dense(entries: &[Entry], next: Position) -> bool {
+    let (Some(first), Some(last)) = (entries.first(), entries.last()) else { return true };
+    first.position == next && last.position.next().since(next) == entries.len() as u64
+}
+
+/// The entries in front of the first one that a newer version wrote.
+fn known(mut entries: Vec<Entry>) -> Result<Vec<Entry>, Halt> {
+    let newer = entries.iter().enumerate().find_map(|(index, entry)| match entry.event {
+        Decoded::Unknown { kind, version } => Some((index, kind, version, entry.position)),
+        Decoded::Event(_) => None,
+    });
+    match newer {
+        Some((0, kind, version, position)) => Err(Halt::UnknownKind { position, kind, version }),
+        Some((index, ..)) => {
+            entries.truncate(index);
+            Ok(entries)
+        }
+        None => Ok(entries),
+    }
+}
+
+/// Where the cursor is behind a stretch. The digest is the last applied record's, whatever holes follow it.
+fn cursor_after(stretch: &Stretch, from: Cursor) -> Cursor {
+    match stretch {
+        Stretch::Hole(hole) => Cursor { next: hole.hi.next(), digest: from.digest },
+        Stretch::Events(entries) => entries.last().map_or(from, |last| Cursor {
+            next: last.position.next(),
+            digest: Some(Digest { checksum: last.checksum, at: last.position }),
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use event::{Event, HoleCause, SystemSample};
+
+    use super::*;
+
+    fn events(positions: &[u64]) -> Stretch {
+        let entry = |position: &u64| Entry {
+            position: Position(*position),
+            checksum: 7,
+            bytes: 1,
+            event: Decoded::Event(Event::SystemSample(SystemSample::default())),
+        };
+        Stretch::Events(positions.iter().map(entry).collect())
+    }
+
+    fn hole(lo: u64, hi: u64) -> Stretch {
+        Stretch::Hole(Hole {
+            lo: Position(lo),
+            hi: Position(hi),
+            cause: HoleCause::Damaged,
+            checksum: Some(8),
+        })
+    }
+
+    /// The answer to a read from position 5, after a record with checksum 6: where the cursor is behind it, and
+    /// how many positions had no events; `None` when it is no answer.
+    fn check(stretch: Stretch, expected: Option<(u64, (u32, u64), u64)>) {
+        let told = format!("{stretch:?}");
+        let from = Cursor { next: Position(5), digest: Some(Digest { checksum: 6, at: Position(4) }) };
+        let step = Step::new(from, stretch).map(|step| {
+            let Cursor { next, digest } = step.to();
+            let digest = digest.unwrap();
+            let unavailable = step.taken(ApplyOutcome::default()).unavailable();
+            (next.0, (digest.checksum, digest.at.0), unavailable)
+        });
+        assert_eq!(step.ok(), expected, "{told}");
+    }
+
+    #[test]
+    fn a_step_leads_from_the_cursor_on() {
+        check(Stretch::NOTHING, Some((5, (6, 4), 0)));
+        check(events(&[5]), Some((6, (7, 5), 0)));
+        check(events(&[5, 6, 7]), Some((8, (7, 7), 0)));
+        check(hole(5, 5), Some((6, (6, 4), 1)));
+        check(hole(5, 9), Some((10, (6, 4), 5)));
+        check(hole(2, 9), Some((10, (6, 4), 5)));
+    }
+
+    #[test]
+    fn an_answer_to_something_else_is_refused() {
+        check(events(&[4, 5]), None);
+        check(events(&[6]), None);
+        check(events(&[5, 7]), None);
+        check(hole(2, 4), None);
+        check(hole(6, 9), None);
+    }
+}
