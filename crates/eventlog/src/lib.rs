@@ -48,7 +48,7 @@ pub use by_time::TimeRange;
 pub use error::{AppendError, EngineError, OpenError, ReadError, StatError};
 pub use floor::DatabaseHash;
 pub use open::{EventLog, LogInfo};
-pub use read::{Found, ReadLimits};
+pub use read::ReadLimits;
 pub use recovery::Recovery;
 pub use repair::{RepairError, RepairOutcome};
 pub use retain::Floor;

@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use event::wire::{self, Entry};
-use event::{Hole, Position, Stretch};
+use event::{Found, Hole, Position, Stretch};
 
 use crate::engine::Engine;
 use crate::error::ReadError;
@@ -20,17 +20,6 @@ pub struct ReadLimits {
     pub events_max: usize,
     /// The most bytes of payload, counted before the last entry.
     pub bytes_max: usize,
-}
-
-/// What lies at one position.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Found {
-    /// A record with this checksum.
-    Record(u32),
-    /// No event any more.
-    Hole(Hole),
-    /// Nothing yet.
-    Nothing,
 }
 
 impl EventLog {

@@ -6,8 +6,8 @@ mod support;
 use std::time::Duration;
 
 use event::wire::Decoded;
-use event::{Event, Gap, HostName, Position, SystemSample, Text};
-use eventlog::{AppendError, Batch, EventLog, Found, MetaEntry, OpenError, ReadLimits, Settings, Sync};
+use event::{Event, Found, Gap, HostName, Position, SystemSample, Text};
+use eventlog::{AppendError, Batch, EventLog, MetaEntry, OpenError, ReadLimits, Settings, Sync};
 use support::{ALL, copy_as_killed, entries, events, host, names, open, open_with};
 
 fn durable_names(log: &EventLog) -> Vec<String> {

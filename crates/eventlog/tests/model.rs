@@ -10,8 +10,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use event::wire::Entry;
-use event::{Event, Position};
-use eventlog::{Batch, Ends, EventLog, Found, LogInfo, MetaEntry, ReadLimits, Sync};
+use event::{Event, Found, Position};
+use eventlog::{Batch, Ends, EventLog, LogInfo, MetaEntry, ReadLimits, Sync};
 use proptest::prelude::*;
 use proptest::test_runner::FileFailurePersistence;
 use support::{ALL, copy_as_killed, entries, events, names, open_with};

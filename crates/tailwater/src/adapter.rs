@@ -28,21 +28,21 @@ impl Source for LogSource {
     }
 
     fn find(&self, position: Position) -> Result<Found, SourceError> {
-        match self.0.checksum(position) {
-            Ok(Some(checksum)) => Ok(Found::Record(checksum)),
-            Ok(None) if position > self.0.ends().durable => Ok(Found::Nothing),
-            Ok(None) => Err(SourceError::Unreadable { position, reason: "its record is missing".to_owned() }),
-            Err(error) => Err(source_error(position, &error)),
-        }
+        self.0.find(position).map_err(|error| source_error(position, &error))
     }
 
     async fn read(&self, from: Position, limits: ReadLimits) -> Result<Stretch, SourceError> {
-        let log = self.0.clone();
         let limits = eventlog::ReadLimits { events_max: limits.events_max, bytes_max: limits.bytes_max };
-        let read = tokio::task::spawn_blocking(move || log.read(from, limits));
-        match read.await {
-            Ok(entries) => entries.map(Stretch::Events).map_err(|error| source_error(from, &error)),
-            Err(_) => Err(SourceError::Closed),
+        loop {
+            let log = self.0.clone();
+            let read = tokio::task::spawn_blocking(move || log.read(from, limits)).await;
+            match read {
+                Ok(Ok(stretch)) => return Ok(stretch),
+                // NOTE: a log that has failed works again by itself, and is then as durable as it said.
+                Ok(Err(ReadError::Failed)) => self.0.wait_well().await.map_err(|_| SourceError::Closed)?,
+                Ok(Err(error)) => return Err(source_error(from, &error)),
+                Err(_) => return Err(SourceError::Closed),
+            }
         }
     }
 
@@ -56,6 +56,7 @@ fn source_error(asked: Position, error: &ReadError) -> SourceError {
         ReadError::Closed => return SourceError::Closed,
         ReadError::Engine { position, .. } | ReadError::Damaged { position, .. } => *position,
         ReadError::Missing { from, .. } => *from,
+        ReadError::Meta { .. } | ReadError::Failed => asked,
     };
     debug_assert!(position >= asked, "a read fails at what it was asked for, or later");
     SourceError::Unreadable { position, reason: error.to_string() }

@@ -14,6 +14,7 @@ mod output;
 mod service;
 mod signals;
 mod sources;
+mod watch;
 
 use std::env::VarError;
 use std::process::ExitCode;

@@ -89,7 +89,9 @@ fn errors_name_the_problem_and_never_the_password() {
 #[test]
 fn the_same_database_is_server_user_and_name() {
     let check = |one: &str, other: &str, same: bool| {
-        assert_eq!(parsed(one).same_database(&parsed(other)), same, "{one} {other}");
+        let (one, other) = (parsed(one), parsed(other));
+        assert_eq!(one.same_database(&other), same, "{one} {other}");
+        assert_eq!(one.fingerprint() == other.fingerprint(), same, "{one} {other}");
     };
     check("postgres://u:a@h/d", "postgres://u:b@h:5432/d?connect_timeout=1", true);
     check("postgres://u@h/d", "host=h user=u dbname=d", true);

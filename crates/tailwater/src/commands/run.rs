@@ -11,6 +11,7 @@ use eventlog::EventLog;
 use sampler::{PaceSettings, PacedSampler, Sampler, SystemClock};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::access::{HELD_PATIENCE, HELD_PAUSE, OpenFailure, open_log, this_host};
 use crate::config::Config;
@@ -19,6 +20,7 @@ use crate::control::server;
 use crate::failure::{Failure, chain};
 use crate::output;
 use crate::service::{Live, Projecting, Service, blocking, projector};
+use crate::watch;
 
 /// How long a sampler in the middle of a pass is waited for.
 const SAMPLERS_DEADLINE: Duration = Duration::from_secs(1);
@@ -28,7 +30,7 @@ const WORK_DEADLINE: Duration = Duration::from_secs(5);
 /// Runs until SIGINT or SIGTERM.
 ///
 /// # Errors
-/// When the log cannot be opened, a sampler cannot start, or the log failed meanwhile.
+/// When the log cannot be opened, a sampler cannot start, or the log takes nothing when it is to be closed.
 pub(crate) async fn run(config: &Config) -> Result<(), Failure> {
     let log = open_patiently(config).await?;
     let stop = CancellationToken::new();
@@ -36,12 +38,14 @@ pub(crate) async fn run(config: &Config) -> Result<(), Failure> {
     let listener = server::bind(&config.data_dir)?;
     let mut samplers = build_samplers(config)?;
     announce(config, &log, &mut samplers)?;
+    let _health = AbortOnDropHandle::new(tokio::spawn(watch::tell_health(log.clone())));
     let running = start_samplers(&log, samplers)?;
-    let (projecting, projection) = start_projection(config, &log, &stop);
+    let (projecting, projection) = start_projection(config, &log, &stop)?;
     let statuses = running.iter().map(PacedSampler::status).collect();
     let service = Service::of_daemon(log.clone(), projecting, statuses, config.migrate);
     let clients = tokio::spawn(server::serve(listener, Arc::new(service), stop.clone()));
-    wait_for_the_end(&log, &stop).await;
+    stop.cancelled().await;
+    tracing::info!("stopping");
     shut_down(config, log, running, [Some(clients), projection]).await
 }
 
@@ -60,14 +64,6 @@ async fn open_patiently(config: &Config) -> Result<EventLog, Failure> {
                 tokio::time::sleep(HELD_PAUSE).await;
             }
         }
-    }
-}
-
-/// Returns when a signal came or the log has failed.
-async fn wait_for_the_end(log: &EventLog, stop: &CancellationToken) {
-    tokio::select! {
-        () = stop.cancelled() => tracing::info!("stopping"),
-        () = log.failed() => stop.cancel(),
     }
 }
 
@@ -104,18 +100,23 @@ fn start_projection(
     config: &Config,
     log: &EventLog,
     stop: &CancellationToken,
-) -> (Projecting, Option<JoinHandle<()>>) {
-    let Some(database) = &config.database else { return (Projecting::Disabled, None) };
+) -> Result<(Projecting, Option<JoinHandle<()>>), Failure> {
+    let fingerprint = config.database.as_ref().map(store::DatabaseUrl::fingerprint);
+    log.hold_back(fingerprint).map_err(|error| Failure::error(chain(&error)))?;
+    let (Some(database), Some(fingerprint)) = (&config.database, fingerprint) else {
+        return Ok((Projecting::Disabled, None));
+    };
     let projector = projector(log, database.clone(), config.migrate);
     let live = Live { database: database.clone(), status: projector.status() };
-    let stop = stop.clone();
+    let (log, status, stop) = (log.clone(), projector.status(), stop.clone());
     let task = tokio::spawn(async move {
+        let _told = AbortOnDropHandle::new(tokio::spawn(watch::hold_back(log, fingerprint, status)));
         if let Err(halt) = projector.run(projector::Until::Stopped, &stop).await {
             let error = chain(&halt);
             tracing::error!(error, "projecting has halted until tailwater is restarted; recording goes on");
         }
     });
-    (Projecting::Live(Arc::new(live)), Some(task))
+    Ok((Projecting::Live(Arc::new(live)), Some(task)))
 }
 
 /// Says in a few lines what is recorded, where, and what is not set.

@@ -3,8 +3,8 @@
 use std::time::SystemTime;
 
 use event::wire::Decoded;
-use event::{Position, Time};
-use eventlog::{ReadLimits, Stat};
+use event::{Hole, Position, Stretch, Time};
+use eventlog::{AppendError, NoRoom, ReadLimits, Stat};
 use projector::State;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -51,6 +51,32 @@ pub(crate) struct LogObject {
     pub durable_position: u64,
     /// Bytes on the disk, journals included.
     pub bytes: u64,
+    /// Positions that have no event any more.
+    pub hole_events: u64,
+    /// Events that callers were told are not kept, since the log was opened.
+    pub refused_events: u64,
+    /// Why the log takes no events now; null when it does.
+    pub error: Option<String>,
+}
+
+/// A run of positions that have no event any more, both ends included.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct HoleObject {
+    /// The first of them.
+    pub from: u64,
+    /// The last of them.
+    pub to: u64,
+    /// How many.
+    pub events: u64,
+    /// `trimmed`, `dropped`, `damaged` or `lost_tail`.
+    pub cause: String,
+}
+
+impl From<&Hole> for HoleObject {
+    fn from(hole: &Hole) -> Self {
+        let (from, to) = (hole.lo.0, hole.hi.0);
+        Self { from, to, events: hole.positions(), cause: hole.cause.to_string() }
+    }
 }
 
 /// The answer to `log stat`. Other tools build on it.
@@ -66,7 +92,7 @@ pub(crate) struct LogStatAnswer {
     /// Segments.
     pub segments: u64,
     /// Runs of positions that have no events any more.
-    pub holes: Vec<Value>,
+    pub holes: Vec<HoleObject>,
 }
 
 /// A projection in words and numbers.
@@ -90,6 +116,9 @@ impl StatusAnswer {
     /// Why a person or a supervisor should look, if they should.
     #[must_use]
     pub(crate) fn ailment(&self) -> Option<String> {
+        if let Some(error) = &self.log.error {
+            return Some(error.clone());
+        }
         let projection = &self.projection;
         let error = projection.error.clone().unwrap_or_default();
         match projection.state.as_str() {
@@ -131,7 +160,7 @@ impl Service {
             events: stat.events,
             bytes_per_event,
             segments: stat.segments as u64,
-            holes: Vec::new(),
+            holes: stat.holes.iter().map(HoleObject::from).collect(),
         })
     }
 
@@ -149,7 +178,19 @@ impl Service {
             next_position: stat.ends.next.0,
             durable_position: stat.ends.durable.0,
             bytes: stat.bytes,
+            hole_events: stat.holes.iter().map(Hole::positions).sum(),
+            refused_events: stat.refused_events,
+            error: self.log_error(stat),
         }
+    }
+
+    /// Why the log takes no events now.
+    fn log_error(&self, stat: &Stat) -> Option<String> {
+        if let Some(failure) = self.log.failure() {
+            return Some(chain(&failure));
+        }
+        let NoRoom { bytes, max_bytes } = stat.no_room?;
+        Some(chain(&AppendError::NoRoom { bytes, max_bytes }))
     }
 
     fn quarantined(&self) -> u64 {
@@ -197,6 +238,7 @@ impl Service {
         let log = self.log.clone();
         let one = ReadLimits { events_max: 1, bytes_max: usize::MAX };
         let entries = tokio::task::spawn_blocking(move || log.read(position, one)).await.ok()?.ok()?;
+        let Stretch::Events(entries) = entries else { return None };
         let Decoded::Event(event) = &entries.first()?.event else { return None };
         let micros = Time::from(SystemTime::now()).micros().saturating_sub(event.time().micros());
         #[expect(clippy::cast_precision_loss, reason = "an age needs no 53 bits")]
