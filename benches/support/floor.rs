@@ -3,6 +3,8 @@
 //! The events' keyspace is one that the log has made, so that it has the log's settings whatever they are; only
 //! the settings of the database, which fjall does not keep, are repeated here.
 
+#![allow(dead_code, reason = "each benchmark uses its part")]
+
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -10,13 +12,13 @@ use event::{Event, HostName, wire};
 use eventlog::{EventLog, Settings};
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
 
-/// The keyspace of a log's first segment.
-const SEGMENT: &str = "events-00000000000000000001";
-
-/// Both handles; the keyspace lives in the database.
+/// The database and its events; a keyspace lives in its database.
 pub struct Floor {
     database: Database,
+    /// The first segment.
     pub events: Keyspace,
+    /// Every segment, in order.
+    segments: Vec<Keyspace>,
 }
 
 impl Floor {
@@ -35,15 +37,20 @@ impl Floor {
             .max_journaling_size(128 * 1024 * 1024)
             .open()
             .expect("the log's database");
-        let events = database.keyspace(SEGMENT, KeyspaceCreateOptions::default).expect("the log's events");
-        Self { database, events }
+        let mut names = database.list_keyspace_names();
+        names.retain(|name| name.starts_with("events-"));
+        names.sort();
+        let open = |name: &str| database.keyspace(name, KeyspaceCreateOptions::default);
+        let segments: Result<Vec<Keyspace>, _> = names.iter().map(|name| open(name)).collect();
+        let segments = segments.expect("the log's events");
+        Self { events: segments.first().expect("a segment").clone(), segments, database }
     }
 
     /// A new one with the settings that fjall has of itself.
     pub fn create_with_defaults(dir: &Path) -> Self {
         let database = Database::builder(dir).open().expect("a new database");
         let events = database.keyspace("events", KeyspaceCreateOptions::default).expect("a new keyspace");
-        Self { database, events }
+        Self { segments: vec![events.clone()], events, database }
     }
 
     /// Encodes and inserts, one fjall batch for each of `batches`, each brought to the kernel or synced.
@@ -67,7 +74,7 @@ impl Floor {
     pub fn read(&self) -> (Duration, u64) {
         let begin = Instant::now();
         let mut events = 0;
-        for guard in self.events.range(0_u64.to_be_bytes()..) {
+        for guard in self.segments.iter().flat_map(Keyspace::iter) {
             let (_, record) = guard.into_inner().expect("a record");
             let payload = record.get(wire::RECORD_HEADER_BYTES..).expect("a payload");
             std::hint::black_box(wire::decode(payload).expect("an event"));
@@ -78,8 +85,10 @@ impl Floor {
 
     /// Flushes and compacts everything; gives the bytes that it takes then.
     pub fn compact(&self) -> u64 {
-        self.events.rotate_memtable_and_wait().expect("a flush");
-        self.events.major_compact().expect("a compaction");
-        self.events.disk_space()
+        for events in &self.segments {
+            events.rotate_memtable_and_wait().expect("a flush");
+            events.major_compact().expect("a compaction");
+        }
+        self.segments.iter().map(Keyspace::disk_space).sum()
     }
 }

@@ -1,5 +1,7 @@
 //! The table at the end of a benchmark: what was measured, its floor of the same run, the ratio, the target.
 
+#![allow(dead_code, reason = "each benchmark uses its part")]
+
 use std::fmt::Write as _;
 
 /// Pairs of measurements, each of ours beside one of its floor that was taken just before it.

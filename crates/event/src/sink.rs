@@ -44,7 +44,9 @@ pub enum SinkErrorKind {
     Invalid,
     /// No room now: try later, or count them as lost.
     Full,
-    /// The sink is closed or broken: nothing will be taken any more.
+    /// The sink has failed and takes nothing now; it may work again.
+    Failed,
+    /// The sink is closed: nothing will be taken any more.
     Closed,
 }
 

@@ -199,7 +199,8 @@ fn sink_error(error: AppendError) -> SinkError {
             SinkErrorKind::Invalid
         }
         AppendError::Full { .. } | AppendError::NoRoom { .. } => SinkErrorKind::Full,
-        AppendError::Failed(_) | AppendError::Closed => SinkErrorKind::Closed,
+        AppendError::Failed(_) => SinkErrorKind::Failed,
+        AppendError::Closed => SinkErrorKind::Closed,
     };
     SinkError::new(kind, error.to_string()).caused_by(error)
 }

@@ -25,6 +25,7 @@ impl Refusals {
             events: 0,
             reason: match kind {
                 SinkErrorKind::Full => "log_full",
+                SinkErrorKind::Failed => "log_failed",
                 SinkErrorKind::Closed => "log_closed",
                 SinkErrorKind::Invalid => "invalid",
             },
