@@ -19,6 +19,8 @@ mod append;
 mod error;
 #[cfg_attr(not(test), expect(dead_code, reason = "for the check before an open and for the repair of a log"))]
 mod forensic;
+#[doc(hidden)]
+pub mod fuzzing;
 mod layout;
 mod lock;
 mod open;
