@@ -27,6 +27,8 @@ mod engine;
 mod error;
 mod floor;
 mod forensic;
+#[doc(hidden)]
+pub mod fuzzing;
 mod holes;
 mod layout;
 mod lock;

@@ -14,11 +14,13 @@
 //! the list, and fjall deletes the files that are not in the list. What else it does at open:
 //!
 //! - A keyspace without `current` is deleted, with what is in it. So is one that the keyspace 0 does not name.
-//! - IMPORTANT: the keyspace 0 without `current` is made new and empty. Then no keyspace has a name, and all of
-//!   them are deleted. It is the same when its folder is missing.
+//! - IMPORTANT: the keyspace 0 without `current`, or without its folder, is made new and empty. Then no keyspace
+//!   has a name, and all of them are deleted, even where fjall then refuses to open.
 //! - Items in journals that belong to a keyspace that is not there are passed over.
-//! - Without `version` fjall makes a new database on top of the old one. Without any journal it begins again
-//!   with sequence number 0, below which nothing that the tables hold can be read.
+//! - Without `version` fjall makes a new database on top of the old one, unless the journal 0 is still there.
+//! - Without any journal it begins again with sequence number 0, and nothing that the tables hold is seen.
+//! - A folder of a keyspace whose name is no number makes it panic, and panic again while it cleans up: the
+//!   process is aborted.
 
 use std::fs;
 use std::io::{self, ErrorKind};
