@@ -1,15 +1,17 @@
-//! `log tail` and `log export`, with the daemon and without.
+//! `log tail`, `log export` and `log import`, with the daemon and without.
 #![cfg(test)]
 
 mod support;
 
+use std::fs;
 use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
 use std::process::{Child, Output, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
-use serde_json::Value;
+use serde_json::{Value, json};
 use support::daemon::Daemon;
-use support::{agent_line, json, record, stderr, stdout, tailwater};
+use support::{agent_line, eventually, json, record, run_with, stderr, stdout, tailwater};
 use tempfile::{TempDir, tempdir};
 
 /// A data directory, and maybe a daemon that has it; its samplers are off, so that it appends nothing itself.
@@ -42,6 +44,14 @@ impl Log {
         tailwater(&self.data()).arg("log").args(arguments).output().unwrap()
     }
 
+    fn import(&self, input: &[u8]) -> Output {
+        run_with(tailwater(&self.data()).args(["log", "import"]), input)
+    }
+
+    fn export(&self) -> Vec<Value> {
+        lines(&self.log(&["export"]))
+    }
+
     fn spawn(&self, arguments: &[&str]) -> Child {
         let mut command = tailwater(&self.data());
         command.arg("log").args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
@@ -67,6 +77,25 @@ fn both(body: impl Fn(&Log)) {
     for with_daemon in [false, true] {
         body(&Log::new(with_daemon));
     }
+}
+
+#[test]
+fn what_is_exported_can_be_imported_elsewhere_and_is_the_same() {
+    both(|log| {
+        let mut input: String =
+            (0..2_000).map(|second| agent_line("zen", second, 0.1 * second as f64)).collect();
+        input += &agent_line("yen", 7, 1.0).replace("\"agent_name\"", "\"host\":\"afar\",\"agent_name\"");
+        json(&record(&log.data(), &input));
+        let exported = log.log(&["export"]);
+        let events = lines(&exported);
+        assert_eq!(events.len(), 2_001);
+        assert!(events.iter().take(2_000).all(|event| event["host"].is_string() && event["host"] != "afar"));
+        assert_eq!(events[2_000]["host"], "afar");
+        let other = Log::new(log.daemon.is_some());
+        let answer = json(&other.import(&exported.stdout));
+        assert_eq!(answer, json!({"imported": 2_001, "first_position": 1, "last_position": 2_001}));
+        assert_eq!(other.export(), events, "what comes out again is what went in");
+    });
 }
 
 #[test]
@@ -150,6 +179,80 @@ fn following_shows_what_comes_and_outlives_the_daemon() {
     assert_eq!(next(), (4, "d".to_owned()));
     kill_process(Pid::from_child(&child), Signal::INT).unwrap();
     assert!(child.wait().unwrap().success(), "Ctrl-C is how it ends");
+}
+
+#[test]
+fn a_bad_line_refuses_the_whole_import() {
+    both(|log| {
+        let good = agent_line("a", 1, 1.0);
+        let many = good.repeat(50_000);
+        check_error(
+            &log.import(format!("{many}{{\"kind\":\"agent_sample\"}}\n").as_bytes()),
+            2,
+            &["line 50001: field time: is missing", "nothing was imported"],
+        );
+        let file = log.home.path().join("events");
+        fs::write(&file, format!("{good}nonsense\n")).unwrap();
+        let file = file.to_str().unwrap();
+        check_error(&log.log(&["import", file]), 2, &["line 2:", "nothing was imported"]);
+        let skipping = log.log(&["import", "--skip-invalid", file]);
+        assert_eq!(
+            json(&skipping),
+            json!({"imported": 1, "first_position": 1, "last_position": 1, "skipped": 1})
+        );
+        check_error(&log.log(&["import", "/no/such/file"]), 2, &["/no/such/file", "No such file"]);
+        check_error(&log.log(&["import", "/"]), 2, &["is a directory"]);
+        let nothing = json!({"imported": 0, "first_position": null, "last_position": null});
+        assert_eq!(json(&log.import(b"")), nothing);
+    });
+}
+
+#[test]
+fn an_import_of_many_chunks_is_whole_and_in_order() {
+    both(|log| {
+        const EVENTS: u64 = 6_000;
+        let role = format!("\"role\":\"{}\",\"agent_name\"", "x".repeat(3_000));
+        let line = |second: u64| {
+            agent_line(&format!("agent-{second}"), second, 1.0).replace("\"agent_name\"", &role)
+        };
+        let input: String = (0..EVENTS).map(line).collect();
+        assert!(input.len() > 16 * 1024 * 1024, "three chunks");
+        let file = log.home.path().join("events");
+        fs::write(&file, &input).unwrap();
+        let answer = json(&log.log(&["import", file.to_str().unwrap()]));
+        assert_eq!(answer, json!({"imported": EVENTS, "first_position": 1, "last_position": EVENTS}));
+        let events = log.export();
+        assert_eq!(events.len() as u64, EVENTS);
+        let is_in_order = |(event, second): (&Value, u64)| event["agent_name"] == format!("agent-{second}");
+        assert!(events.iter().zip(0..).all(is_in_order));
+        assert_eq!(json(&log.import(input.as_bytes()))["last_position"], 2 * EVENTS);
+        assert!(no_leftovers(&log.data()), "what was kept of the pipe is gone");
+    });
+}
+
+fn no_leftovers(data: &Path) -> bool {
+    let known = ["log", "lock", "tailwater.sock"];
+    fs::read_dir(data).unwrap().all(|entry| known.contains(&entry.unwrap().file_name().to_str().unwrap()))
+}
+
+#[test]
+fn an_import_that_fails_in_the_middle_says_how_far_it_came() {
+    let log = Log::new(true);
+    let input: String = (0..86_400).map(|second| agent_line("a", second, 1.0)).collect();
+    let fifo = log.home.path().join("events");
+    fs::write(&fifo, &input).unwrap();
+    let child = log.spawn(&["import", fifo.to_str().unwrap()]);
+    let pid = log.daemon.as_ref().unwrap().pid();
+    // The daemon is stopped in the middle by the sight of the first chunk in the log.
+    eventually("the first chunk", || {
+        let stat = json(&log.log(&["stat", "--format", "json"]));
+        (stat["events"].as_u64() > Some(0)).then_some(())
+    });
+    kill_process(Pid::from_raw(pid.try_into().unwrap()).unwrap(), Signal::KILL).unwrap();
+    let output = child.wait_with_output().unwrap();
+    if !output.status.success() {
+        check_error(&output, 2, &["events were imported before that, up to line", "again"]);
+    }
 }
 
 #[test]

@@ -256,9 +256,11 @@ pub(crate) fn understood<T: DeserializeOwned>(answer: Value) -> Result<T, Failur
 const fn answer_patience(task: &Task) -> Duration {
     match task {
         Task::Status | Task::LogStat => Duration::from_secs(10),
-        Task::Record { .. } | Task::Project { .. } | Task::LogTail { .. } | Task::LogExport { .. } => {
-            Duration::MAX
-        }
+        Task::Record { .. }
+        | Task::Project { .. }
+        | Task::LogTail { .. }
+        | Task::LogExport { .. }
+        | Task::Import { .. } => Duration::MAX,
     }
 }
 

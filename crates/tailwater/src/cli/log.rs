@@ -1,5 +1,7 @@
 //! The command line of `tailwater log`.
 
+use std::path::PathBuf;
+
 use clap::{Args, Subcommand};
 
 use super::FormatArgs;
@@ -31,6 +33,16 @@ Positions that have no events any more are a line of their own: in JSON
 Every event has its host spelled out, so that it is the same event in the log of another host. Positions that have
 no events any more are told on standard error, a line for each run of them.")]
     Export(ExportArgs),
+    /// Append the events of an NDJSON file of any size
+    #[command(after_help = "Examples:
+  tailwater log import events.ndjson
+  zcat events.ndjson.gz | tailwater log import
+  ssh other tailwater log export | tailwater log import
+
+The whole input is checked first: a bad line refuses all of it, unless --skip-invalid. Then it is appended in parts.
+Prints {\"imported\":N,\"first_position\":A,\"last_position\":B}. An event without a host belongs to this log's host.
+A database keeps an event that is imported twice once; the log keeps it twice.")]
+    Import(ImportArgs),
 }
 
 /// Flags of `log tail`.
@@ -65,4 +77,15 @@ pub(crate) struct ExportArgs {
     /// Only these kinds, comma-separated
     #[arg(long, value_name = "KINDS")]
     pub kind: Option<String>,
+}
+
+/// Flags of `log import`.
+#[derive(Debug, Args)]
+pub(crate) struct ImportArgs {
+    /// The file; - is standard input
+    #[arg(default_value = "-", value_name = "FILE")]
+    pub file: PathBuf,
+    /// Import the valid lines and count the others
+    #[arg(long)]
+    pub skip_invalid: bool,
 }

@@ -19,6 +19,9 @@ const fn lost(task: &Task) -> &'static str {
             "the daemon ended before it answered; whether it did what was asked is not known (recording the same \
              events again is harmless: the database keeps each once)"
         }
+        Task::Import { .. } => {
+            "the daemon ended before it answered; whether it imported the part that was under way is not known"
+        }
         Task::Status
         | Task::LogStat
         | Task::Project { .. }

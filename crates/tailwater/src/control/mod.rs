@@ -76,6 +76,15 @@ pub(crate) enum Task {
         /// Which events.
         selection: Selection,
     },
+    /// Import the chunk of NDJSON that follows.
+    Import {
+        /// Lines of the input before this chunk, for errors.
+        lines_before: u64,
+        /// Import the valid lines and count the others.
+        skip_invalid: bool,
+        /// Bytes of NDJSON behind the request line.
+        bytes: u64,
+    },
 }
 
 impl Task {
@@ -83,7 +92,7 @@ impl Task {
     #[must_use]
     pub(crate) const fn body_bytes(&self) -> u64 {
         match self {
-            Self::Record { bytes, .. } => *bytes,
+            Self::Record { bytes, .. } | Self::Import { bytes, .. } => *bytes,
             Self::Status
             | Self::LogStat
             | Self::Project { .. }

@@ -1,5 +1,6 @@
 //! What whoever holds the log does for the commands: the daemon for its clients, a lone command for itself.
 
+mod import;
 mod project;
 mod record;
 mod status;
@@ -18,6 +19,7 @@ use crate::control::server::Handler;
 use crate::failure::{Failure, chain};
 use crate::render::Style;
 
+pub(crate) use import::ImportAnswer;
 pub(crate) use project::{Live, ProjectAnswer, projector};
 pub(crate) use record::record;
 pub(crate) use status::{LogStatAnswer, StatusAnswer};
@@ -86,6 +88,11 @@ impl Handler for Service {
                 answer(self.tail(selection, begin, follow, style, output, stop).await?)
             }
             Task::LogExport { selection } => answer(self.export(selection, output, stop).await?),
+            Task::Import { lines_before, skip_invalid, .. } => {
+                let log = self.log.clone();
+                let work = move || import::import(&log, &body, lines_before, skip_invalid);
+                blocking(work).await.and_then(answer)
+            }
         }
     }
 }

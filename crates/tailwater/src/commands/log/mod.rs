@@ -1,6 +1,8 @@
 //! `tailwater log`: looking at the log, copying it, bringing events in.
 
 mod export;
+mod import;
+mod ndjson;
 mod stat;
 mod tail;
 
@@ -21,6 +23,7 @@ pub(crate) async fn log(config: &Config, command: &LogCommand) -> Result<(), Fai
         LogCommand::Stat(args) => stat::stat(config, args).await,
         LogCommand::Tail(args) => tail::tail(config, args).await,
         LogCommand::Export(args) => export::export(config, args).await,
+        LogCommand::Import(args) => import::import(config, args).await,
     }
 }
 
