@@ -13,6 +13,7 @@ mod kind;
 pub mod limits;
 pub mod model;
 mod sink;
+pub mod span;
 mod time;
 pub mod wire;
 

@@ -63,6 +63,19 @@ impl Event {
             Self::Gap(event) => event.host.as_deref(),
         }
     }
+
+    /// The host, to be set.
+    #[must_use]
+    pub fn host_mut(&mut self) -> &mut Option<Text> {
+        match self {
+            Self::AgentSample(event) => &mut event.host,
+            Self::SystemSample(event) => &mut event.host,
+            Self::ChannelSample(event) => &mut event.host,
+            Self::TokenUsage(event) => &mut event.host,
+            Self::AgentState(event) => &mut event.host,
+            Self::Gap(event) => &mut event.host,
+        }
+    }
 }
 
 /// The eight numbers of a sample. What could not be measured is `None`, never 0.

@@ -1,9 +1,11 @@
 //! The length of a bucket.
 
 use std::fmt;
+use std::time::Duration;
+
+use event::span;
 
 use crate::error::RequestError;
-use crate::span::{display_seconds, parse_seconds};
 
 /// How long a bucket is: whole seconds, from one second to 36,500 days.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -24,10 +26,14 @@ impl Interval {
     /// When it is anything else, 0, or longer than 36,500 days.
     pub fn parse(text: Option<&str>) -> Result<Self, RequestError> {
         let Some(text) = text else { return Ok(Self::DEFAULT) };
-        parse_seconds(text).and_then(Self::from_seconds).ok_or_else(|| {
+        span::parse(text).and_then(Self::from_span).ok_or_else(|| {
             let allowed = "a whole number of s, m, h or d from 1s to 36500d, such as 30s, 5m, 1h or 1d";
             RequestError::new("interval", format!("{text:?} is not {allowed}"))
         })
+    }
+
+    fn from_span(span: Duration) -> Option<Self> {
+        (span.subsec_nanos() == 0).then(|| Self::from_seconds(span.as_secs()))?
     }
 
     /// The interval of so many seconds, unless that is 0 or too many.
@@ -52,7 +58,7 @@ impl Default for Interval {
 
 impl fmt::Display for Interval {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&display_seconds(u64::from(self.seconds)))
+        f.pad(&span::display(Duration::from_secs(u64::from(self.seconds))))
     }
 }
 

@@ -45,7 +45,6 @@ mod interval;
 mod reader;
 mod request;
 mod row;
-mod span;
 mod time_range;
 pub mod wire;
 
@@ -59,4 +58,4 @@ pub use interval::Interval;
 pub use reader::Reader;
 pub use request::{AgentLatest, AgentSeries, SystemSeries};
 pub use row::{Row, Value};
-pub use time_range::TimeRange;
+pub use time_range::{TimeRange, parse_time};

@@ -1,10 +1,11 @@
 //! From when to when a request asks.
 
-use event::Time;
+use std::time::Duration;
+
 use event::limits::{TIME_END, TIME_MIN};
+use event::{Time, span};
 
 use crate::error::RequestError;
-use crate::span::{display_seconds, parse_seconds};
 
 const HOUR_SECONDS: u64 = 3_600;
 
@@ -49,7 +50,7 @@ impl TimeRange {
         let end = to.map_or(Ok(now), |text| parse_time("to", text, now))?;
         let start = match from {
             Some(text) => parse_time("from", text, now)?,
-            None => before(end, look_back_seconds),
+            None => before(end, Duration::from_secs(look_back_seconds)),
         };
         if start < end {
             return Self::new(start, end);
@@ -81,16 +82,20 @@ impl TimeRange {
 
     /// Its length in words such as `90m`, rounded up to whole seconds.
     pub(crate) fn length(self) -> String {
-        display_seconds(self.to.micros().abs_diff(self.from.micros()).div_ceil(1_000_000))
+        span::display(Duration::from_secs(self.to.micros().abs_diff(self.from.micros()).div_ceil(1_000_000)))
     }
 }
 
-fn parse_time(parameter: &'static str, text: &str, now: Time) -> Result<Time, RequestError> {
+/// Reads one time: RFC 3339, or relative to `now` (`-1h`, `-30m`, `-2d`, `-90s`, `now`).
+///
+/// # Errors
+/// When it is none: `parameter` is what the error names.
+pub fn parse_time(parameter: &'static str, text: &str, now: Time) -> Result<Time, RequestError> {
     if text == "now" {
         return Ok(now);
     }
-    if let Some(seconds) = text.strip_prefix('-').and_then(parse_seconds) {
-        return Ok(before(now, seconds));
+    if let Some(span) = text.strip_prefix('-').and_then(span::parse) {
+        return Ok(before(now, span));
     }
     text.parse().map_err(|_| {
         let allowed =
@@ -99,9 +104,9 @@ fn parse_time(parameter: &'static str, text: &str, now: Time) -> Result<Time, Re
     })
 }
 
-/// So many seconds earlier; before the first second of i64 there is nothing.
-fn before(time: Time, seconds: u64) -> Time {
-    let micros = i64::try_from(seconds.saturating_mul(1_000_000)).unwrap_or(i64::MAX);
+/// So much earlier; before the first second of i64 there is nothing.
+fn before(time: Time, span: Duration) -> Time {
+    let micros = i64::try_from(span.as_micros()).unwrap_or(i64::MAX);
     time.plus_micros(-micros)
 }
 

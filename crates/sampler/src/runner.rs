@@ -103,7 +103,7 @@ impl Runner {
         let Pass { events, problems } = pass;
         events.retain_mut(|event| {
             if let Some(host) = &self.host {
-                *host_of(event) = Some(host.clone());
+                *event.host_mut() = Some(host.clone());
             }
             let check = limits::check(event);
             if let Err(invalid) = &check {
@@ -197,17 +197,6 @@ fn summary(problems: &[String]) -> Option<String> {
         0 => first.clone(),
         more => format!("{first}; and {more} more"),
     })
-}
-
-fn host_of(event: &mut Event) -> &mut Option<Text> {
-    match event {
-        Event::AgentSample(event) => &mut event.host,
-        Event::SystemSample(event) => &mut event.host,
-        Event::ChannelSample(event) => &mut event.host,
-        Event::TokenUsage(event) => &mut event.host,
-        Event::AgentState(event) => &mut event.host,
-        Event::Gap(event) => &mut event.host,
-    }
 }
 
 #[cfg(test)]

@@ -1,21 +1,22 @@
 //! Getting at the log: through the daemon that holds it, or by opening it.
 
-use std::sync::Arc;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use event::HostName;
 use eventlog::{EventLog, OpenError, Settings};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::config::Config;
+use crate::control::Task;
 use crate::control::client::Client;
+use crate::control::output::{Output, Told};
 use crate::control::server::Handler;
-use crate::control::{Progress, Task};
 use crate::failure::{Failure, chain};
+use crate::output;
 use crate::service::{Service, blocking};
 
 /// How long to wait for a log that is held while no daemon answers: it may be starting or ending.
@@ -75,7 +76,7 @@ impl From<OpenFailure> for Failure {
     }
 }
 
-/// Has a task done by whoever holds the log: the daemon, or this command itself.
+/// Has one task done by whoever holds the log; `tell` hears what it tells before its answer.
 ///
 /// # Errors
 /// The task's failure; or that the log is held and nobody answers.
@@ -84,27 +85,162 @@ pub(crate) async fn ask(
     task: Task,
     body: Vec<u8>,
     missing: Missing,
-    progress: impl Fn(Progress),
+    tell: impl FnMut(Told) -> Result<(), Failure>,
 ) -> Result<Value, Failure> {
-    let patience = Instant::now() + HELD_PATIENCE;
-    loop {
-        if let Some(client) = Client::connect(&config.data_dir).await? {
-            let patience = answer_patience(&task);
-            let answer = tokio::time::timeout(patience, client.ask(task, &body, progress)).await;
-            return answer.unwrap_or_else(|_| Err(unanswered(patience)));
-        }
-        if missing == Missing::Refuse && !config.data_dir.join("log").exists() {
-            return Err(Failure::unhealthy(format!(
-                "there is no log in {} yet: `tailwater run` or `tailwater record` makes one",
-                config.data_dir.display()
-            )));
-        }
-        match open_log(config).await {
-            Ok(log) => return do_alone(log, config, task, body, progress).await,
-            Err(OpenFailure::Held(_)) if Instant::now() < patience => tokio::time::sleep(HELD_PAUSE).await,
-            Err(failure) => return Err(failure.into()),
+    let mut holder = Holder::find(config, missing).await?;
+    let answer = holder.ask(task, body, tell).await;
+    let closed = holder.close().await;
+    // NOTE: a log that failed says so twice; the task's own failure tells more.
+    answer.and_then(|answer| closed.map(|()| answer))
+}
+
+/// Prints what a task tells, but for its progress.
+///
+/// # Errors
+/// When standard output cannot be written, or nobody reads it.
+pub(crate) fn print(told: Told) -> Result<(), Failure> {
+    match told {
+        Told::Progress(_) => Ok(()),
+        Told::Lines(lines) => output::lines(&lines),
+        Told::Notice(line) => {
+            output::notice(&line);
+            Ok(())
         }
     }
+}
+
+/// Whoever holds the log: the running daemon, or this command itself.
+pub(crate) struct Holder(Kind);
+
+enum Kind {
+    /// The daemon of this data directory, with the connection that found it.
+    Daemon { data_dir: PathBuf, found: Option<Client> },
+    /// This command.
+    Alone { log: EventLog, service: Service, stop: CancellationToken, _signals: AbortOnDropHandle<()> },
+}
+
+impl Holder {
+    /// Finds the daemon, or opens the log; waits a little for a log that is held while nobody answers.
+    ///
+    /// # Errors
+    /// When the log is held and nobody answers, cannot be opened, or is not there.
+    pub(crate) async fn find(config: &Config, missing: Missing) -> Result<Self, Failure> {
+        let patience = Instant::now() + HELD_PATIENCE;
+        loop {
+            if let Some(daemon) = Self::find_daemon(config).await? {
+                return Ok(daemon);
+            }
+            if missing == Missing::Refuse && !config.data_dir.join("log").exists() {
+                return Err(Failure::unhealthy(format!(
+                    "there is no log in {} yet: `tailwater run` or `tailwater record` makes one",
+                    config.data_dir.display()
+                )));
+            }
+            match open_log(config).await {
+                Ok(log) => return Ok(Self::alone(log, config)),
+                Err(OpenFailure::Held(_)) if Instant::now() < patience => {
+                    tokio::time::sleep(HELD_PAUSE).await;
+                }
+                Err(failure) => return Err(failure.into()),
+            }
+        }
+    }
+
+    /// Finds the daemon; `None` when none answers.
+    ///
+    /// # Errors
+    /// When its socket is there and may not be used.
+    pub(crate) async fn find_daemon(config: &Config) -> Result<Option<Self>, Failure> {
+        let client = Client::connect(&config.data_dir).await?;
+        let data_dir = config.data_dir.clone();
+        Ok(client.map(|client| Self(Kind::Daemon { data_dir, found: Some(client) })))
+    }
+
+    fn alone(log: EventLog, config: &Config) -> Self {
+        let service = Service::of_command(log.clone(), config);
+        let stop = CancellationToken::new();
+        let signals = AbortOnDropHandle::new(crate::signals::cancel_on_signal(stop.clone()));
+        Self(Kind::Alone { log, service, stop, _signals: signals })
+    }
+
+    /// Whether it is the daemon: then others can append while a task of ours runs.
+    #[must_use]
+    pub(crate) const fn is_daemon(&self) -> bool {
+        matches!(self.0, Kind::Daemon { .. })
+    }
+
+    /// Has a task done. `tell` hears in order what it tells before its answer; when it fails, the task stops.
+    ///
+    /// # Errors
+    /// The task's failure, or that of `tell`; that the daemon has gone, or that a signal has come before.
+    pub(crate) async fn ask(
+        &mut self,
+        task: Task,
+        body: Vec<u8>,
+        tell: impl FnMut(Told) -> Result<(), Failure>,
+    ) -> Result<Value, Failure> {
+        match &mut self.0 {
+            Kind::Daemon { data_dir, found } => {
+                let client = match found.take() {
+                    Some(client) => client,
+                    None => Client::connect(data_dir).await?.ok_or_else(daemon_has_gone)?,
+                };
+                let patience = answer_patience(&task);
+                let answer = tokio::time::timeout(patience, client.ask(task, &body, tell)).await;
+                answer.unwrap_or_else(|_| Err(unanswered(patience)))
+            }
+            Kind::Alone { service, stop, .. } => do_here(service, task, body, stop, tell).await,
+        }
+    }
+
+    /// Lets go of the log; everything in it is on the disk then.
+    ///
+    /// # Errors
+    /// When the log had failed.
+    pub(crate) async fn close(self) -> Result<(), Failure> {
+        match self.0 {
+            Kind::Daemon { .. } => Ok(()),
+            Kind::Alone { log, .. } => {
+                blocking(move || log.close().map_err(|error| Failure::error(chain(&error)))).await
+            }
+        }
+    }
+}
+
+/// Does a task in this process and passes on what it tells.
+async fn do_here(
+    service: &Service,
+    task: Task,
+    body: Vec<u8>,
+    stop: &CancellationToken,
+    mut tell: impl FnMut(Told) -> Result<(), Failure>,
+) -> Result<Value, Failure> {
+    if stop.is_cancelled() {
+        return Err(Failure::error("stopped by a signal"));
+    }
+    let (output, mut listener) = Output::new();
+    let work = service.handle(task, body, &output, stop);
+    tokio::pin!(work);
+    let answer = loop {
+        tokio::select! {
+            answer = &mut work => break answer,
+            told = listener.next() => if let Err(failure) = tell(told) {
+                listener.close();
+                stop.cancel();
+                // NOTE: what the work says about being stopped is no news.
+                let _ = work.await;
+                return Err(failure);
+            }
+        }
+    };
+    while let Some(told) = listener.next_of_rest() {
+        tell(told)?;
+    }
+    answer
+}
+
+fn daemon_has_gone() -> Failure {
+    Failure::error("the daemon has ended meanwhile: start it again, or run this again without it")
 }
 
 /// Reads an answer back into its type.
@@ -120,7 +256,11 @@ pub(crate) fn understood<T: DeserializeOwned>(answer: Value) -> Result<T, Failur
 const fn answer_patience(task: &Task) -> Duration {
     match task {
         Task::Status | Task::LogStat => Duration::from_secs(10),
-        Task::Record { .. } | Task::Project { .. } => Duration::MAX,
+        Task::Record { .. }
+        | Task::Project { .. }
+        | Task::LogTail { .. }
+        | Task::LogExport { .. }
+        | Task::Import { .. } => Duration::MAX,
     }
 }
 
@@ -129,28 +269,4 @@ fn unanswered(patience: Duration) -> Failure {
     Failure::unhealthy(format!(
         "the daemon is there and did not answer within {seconds} s: is it stopped or stuck?"
     ))
-}
-
-async fn do_alone(
-    log: EventLog,
-    config: &Config,
-    task: Task,
-    body: Vec<u8>,
-    progress: impl Fn(Progress),
-) -> Result<Value, Failure> {
-    let service = Arc::new(Service::of_command(log.clone(), config));
-    let stop = CancellationToken::new();
-    let _signals = AbortOnDropHandle::new(crate::signals::cancel_on_signal(stop.clone()));
-    let (sender, mut told) = watch::channel(Progress::default());
-    let work = service.handle(task, body, &sender, &stop);
-    tokio::pin!(work);
-    let answer = loop {
-        tokio::select! {
-            answer = &mut work => break answer,
-            Ok(()) = told.changed() => progress(told.borrow_and_update().clone()),
-        }
-    };
-    let closed = blocking(move || log.close().map_err(|error| Failure::error(chain(&error)))).await;
-    // NOTE: a log that failed says so twice; the task's own failure tells more.
-    answer.and_then(|answer| closed.map(|()| answer))
 }

@@ -1,10 +1,15 @@
 //! The command line.
 
+mod log;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use serde::{Deserialize, Serialize};
 
 use crate::config::{Origin, Overrides};
+
+pub(crate) use log::{ExportArgs, ImportArgs, LogCommand, TailArgs};
 
 /// A flight recorder for hosts that run AI coding agents.
 ///
@@ -63,7 +68,7 @@ A bad line refuses the whole request, unless --skip-invalid.")]
     Query(Box<QueryCommand>),
     /// Tell how recording and projecting are doing
     Status(FormatArgs),
-    /// Look at the log
+    /// Look at the log, copy it, bring events in
     #[command(subcommand)]
     Log(LogCommand),
     /// Make or upgrade the database's tables
@@ -101,7 +106,8 @@ pub(crate) struct ProjectArgs {
 }
 
 /// How to print an answer.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub(crate) enum Format {
     /// For people.
     #[default]
@@ -259,13 +265,6 @@ pub(crate) enum Metric {
     Net,
     /// Disk counters and rates
     Disk,
-}
-
-/// What to do with the log.
-#[derive(Debug, Subcommand)]
-pub(crate) enum LogCommand {
-    /// Its identity and its size
-    Stat(FormatArgs),
 }
 
 /// What to do with the configuration.

@@ -10,9 +10,9 @@ pub(crate) const ERROR: u8 = 2;
 /// Why a command did not end well.
 #[derive(Debug)]
 pub(crate) struct Failure {
-    /// 1 unhealthy or nothing found, 2 error.
+    /// 1 unhealthy or nothing found, 2 error; 0 when nobody wanted the rest.
     pub exit: u8,
-    /// What, why and what to do, in one line.
+    /// What, why and what to do, in one line; empty when there is nobody to tell.
     pub message: String,
 }
 
@@ -27,6 +27,12 @@ impl Failure {
     #[must_use]
     pub(crate) fn unhealthy(message: impl Into<String>) -> Self {
         Self { exit: UNHEALTHY, message: message.into() }
+    }
+
+    /// Nobody reads what is written (`| head` has seen enough): no work is left, and nothing to say.
+    #[must_use]
+    pub(crate) const fn unread() -> Self {
+        Self { exit: 0, message: String::new() }
     }
 }
 

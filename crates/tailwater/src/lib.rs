@@ -11,6 +11,8 @@ pub mod config;
 mod control;
 mod failure;
 mod output;
+mod render;
+mod selection;
 mod service;
 mod signals;
 mod sources;
@@ -36,7 +38,9 @@ pub fn main() -> ExitCode {
     match dispatch(&cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            output::notice(&format!("tailwater: {failure}"));
+            if !failure.message.is_empty() {
+                output::notice(&format!("tailwater: {failure}"));
+            }
             ExitCode::from(failure.exit)
         }
     }

@@ -21,6 +21,18 @@ pub(crate) fn line(text: &str) -> Result<(), Failure> {
     }
 }
 
+/// Prints whole lines as they come.
+///
+/// # Errors
+/// When standard output cannot be written; [`Failure::unread`] when its reader has gone away.
+pub(crate) fn lines(text: &str) -> Result<(), Failure> {
+    let mut stdout = io::stdout().lock();
+    stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).map_err(|error| match error.kind() {
+        io::ErrorKind::BrokenPipe => Failure::unread(),
+        _ => Failure::error(format!("cannot write to standard output: {error}")),
+    })
+}
+
 /// Tells a person something beside the answer.
 pub(crate) fn notice(text: &str) {
     // NOTE: a standard error that is closed cannot be told of.
@@ -86,7 +98,7 @@ impl Sheet {
 }
 
 /// Text from anywhere for a terminal: control characters are escaped, they could move the cursor or worse.
-fn harmless(text: &str) -> String {
+pub(crate) fn harmless(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for letter in text.chars() {
         if letter.is_control() { shown.extend(letter.escape_default()) } else { shown.push(letter) }
@@ -95,7 +107,7 @@ fn harmless(text: &str) -> String {
 }
 
 /// One line of CSV (RFC 4180).
-fn csv_line(cells: &[String]) -> String {
+pub(crate) fn csv_line(cells: &[String]) -> String {
     let quoted = |cell: &String| {
         if cell.contains([',', '"', '\n', '\r']) {
             format!("\"{}\"", cell.replace('"', "\"\""))

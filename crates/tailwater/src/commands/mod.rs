@@ -1,5 +1,6 @@
-//! The commands, one file each.
+//! The commands, one file or folder each.
 
+pub(crate) mod bar;
 pub(crate) mod config;
 pub(crate) mod log;
 pub(crate) mod migrate;

@@ -1,15 +1,16 @@
 //! `tailwater project`: the log into the database.
 
 use std::cell::RefCell;
-use std::io::IsTerminal;
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 use serde_json::Value;
 
 use crate::access::{self, Missing};
 use crate::cli::ProjectArgs;
+use crate::commands::bar;
 use crate::config::Config;
-use crate::control::{Progress, Task};
+use crate::control::Task;
+use crate::control::output::Told;
 use crate::failure::Failure;
 use crate::output;
 use crate::service::ProjectAnswer;
@@ -21,15 +22,18 @@ use crate::service::ProjectAnswer;
 pub(crate) async fn project(config: &Config, args: &ProjectArgs) -> Result<(), Failure> {
     let database = config.database.as_ref().ok_or_else(no_database)?;
     let task = Task::Project { database_url: database.secret(), until_head: args.until_head };
-    let bar = progress_bar(args.until_head);
+    // NOTE: without an end there is nothing to measure against.
+    let bar = if args.until_head { bar::of_events() } else { ProgressBar::hidden() };
     let waiting = RefCell::new(None);
-    let show = |progress: Progress| {
+    let show = |told: Told| {
+        let Told::Progress(progress) = told else { return access::print(told) };
         bar.set_length(progress.total);
         bar.set_position(progress.done);
         let before = waiting.replace(progress.waiting.clone());
         if progress.waiting.is_some() != before.is_some() {
             bar.suspend(|| output::notice(&change(progress.waiting.as_deref())));
         }
+        Ok(())
     };
     let answer = access::ask(config, task, Vec::new(), Missing::Refuse, show).await;
     bar.finish_and_clear();
@@ -43,17 +47,6 @@ pub(crate) fn no_database() -> Failure {
         "no database is set: use --database-url postgres://user:password@host:5432/database, \
          TAILWATER_DATABASE_URL, or database.url in tailwater.toml",
     )
-}
-
-/// A bar on the terminal; nothing elsewhere, and nothing when there is no end to measure against.
-fn progress_bar(until_head: bool) -> ProgressBar {
-    if !until_head || !std::io::stderr().is_terminal() {
-        return ProgressBar::hidden();
-    }
-    let style = "{bar:30} {human_pos}/{human_len} events, {per_sec}, {eta} to go";
-    let bar = ProgressBar::new(0);
-    bar.set_style(ProgressStyle::with_template(style).unwrap_or_else(|_| ProgressStyle::default_bar()));
-    bar
 }
 
 /// Tells the start of an outage and its end.

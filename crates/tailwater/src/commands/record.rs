@@ -22,7 +22,7 @@ pub(crate) async fn record(config: &Config, args: &RecordArgs) -> Result<(), Fai
     }
     let body = blocking(read_input).await?;
     let task = Task::Record { skip_invalid: args.skip_invalid, bytes: body.len() as u64 };
-    let answer = access::ask(config, task, body, Missing::Create, |_| {}).await?;
+    let answer = access::ask(config, task, body, Missing::Create, access::print).await?;
     output::json(&answer).map_err(|failure| Failure::error(format!("recorded {answer}, but {failure}")))
 }
 

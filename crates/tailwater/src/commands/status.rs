@@ -13,7 +13,7 @@ use crate::service::StatusAnswer;
 /// # Errors
 /// Exit code 1 when something is unhealthy: which, in one line behind the answer.
 pub(crate) async fn status(config: &Config, args: &FormatArgs) -> Result<(), Failure> {
-    let answer = access::ask(config, Task::Status, Vec::new(), Missing::Refuse, |_| {}).await?;
+    let answer = access::ask(config, Task::Status, Vec::new(), Missing::Refuse, access::print).await?;
     let status: StatusAnswer = access::understood(answer.clone())?;
     if args.format == Format::Json {
         output::json(&answer)?;

@@ -47,6 +47,30 @@ pub const CATALOGUE: &[Setting] = &[
         Some("interval:200ms"),
         "when to fsync: always (before each acknowledgement), interval:200ms, os",
     ),
+    plain(
+        "log.keep",
+        &["TAILWATER_LOG_KEEP"],
+        Some("all"),
+        "how long events are kept, such as 30d or 12h; all: for as long as log.max_bytes allows",
+    ),
+    plain(
+        "log.max_bytes",
+        &["TAILWATER_LOG_MAX_BYTES"],
+        Some("8GiB"),
+        "the most that the log may take on the disk, from 256MiB on, such as 500MB or 8GiB",
+    ),
+    plain(
+        "log.when_full",
+        &["TAILWATER_LOG_WHEN_FULL"],
+        Some("refuse"),
+        "at log.max_bytes, with a database that is behind: refuse (new events), drop_oldest",
+    ),
+    plain(
+        "log.backpressure",
+        &["TAILWATER_LOG_BACKPRESSURE"],
+        Some("wait:10s"),
+        "what events meet while the log's queue is full: wait:10s (from 1s to 10m, then refused), refuse",
+    ),
     Setting {
         key: "database.url",
         variables: &["TAILWATER_DATABASE_URL", "STATS_DATABASE_URL"],

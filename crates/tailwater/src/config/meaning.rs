@@ -4,10 +4,12 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use event::span;
 use sampler::tmux::SessionPattern;
 
 use crate::failure::chain;
 
+use super::bounds::LogBounds;
 use super::catalogue;
 use super::raw::{ConfigError, RawConfig, RawValue};
 
@@ -18,6 +20,8 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// When the log fsyncs.
     pub sync: eventlog::Sync,
+    /// How much the log may hold.
+    pub log: LogBounds,
     /// The database to project into.
     pub database: Option<store::DatabaseUrl>,
     /// Whether to make and upgrade its tables.
@@ -59,6 +63,7 @@ impl Config {
         Ok(Self {
             data_dir: data_dir(raw, variable)?,
             sync: required(raw, "log.sync", |text| text.parse().map_err(|error| format!("{error}")))?,
+            log: LogBounds::new(raw)?,
             database: optional(raw, "database.url", |text| {
                 text.parse().map_err(|error: store::DatabaseUrlError| error.to_string())
             })?,
@@ -119,7 +124,7 @@ fn optional<T>(
 }
 
 /// A setting that has a default in the catalogue.
-fn required<T>(
+pub(super) fn required<T>(
     raw: &RawConfig,
     key: &'static str,
     read: impl Fn(&str) -> Result<T, String>,
@@ -139,19 +144,11 @@ fn flag(text: &str) -> Result<bool, String> {
     }
 }
 
-/// A length of time: a whole number and ms, s, m or h; from 100 ms to an hour.
+/// How often to sample: from 100 ms to an hour.
 fn interval(text: &str) -> Result<Duration, String> {
-    let wrong = || format!("{text:?} is not a length of time from 100ms to 1h, such as 500ms, 5s or 1m");
-    let digits = text.trim_end_matches(|letter: char| !letter.is_ascii_digit());
-    let unit = match text.strip_prefix(digits) {
-        Some("ms") => 1,
-        Some("s") => 1_000,
-        Some("m") => 60_000,
-        Some("h") => 3_600_000,
-        _ => return Err(wrong()),
-    };
-    let millis = digits.parse::<u64>().ok().and_then(|number| number.checked_mul(unit));
-    millis.filter(|millis| (100..=3_600_000).contains(millis)).map(Duration::from_millis).ok_or_else(wrong)
+    span::parse(text)
+        .filter(|span| (Duration::from_millis(100)..=Duration::from_secs(3_600)).contains(span))
+        .ok_or_else(|| format!("{text:?} is not a length of time from 100ms to 1h, such as 500ms, 5s or 1m"))
 }
 
 fn names(text: &str) -> Vec<String> {
@@ -164,7 +161,7 @@ fn pattern(text: &str) -> Result<SessionPattern, String> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Origin, Overrides};
+    use super::super::{Backpressure, Origin, Overrides, WhenFull};
     use super::*;
 
     fn config(flags: &[(&'static str, &str)]) -> Result<Config, String> {
@@ -182,6 +179,13 @@ mod tests {
         let config = config(&[]).unwrap();
         assert_eq!(config.data_dir, PathBuf::from("/home/x/.local/share/tailwater"));
         assert_eq!(config.sync, eventlog::Sync::default());
+        let bounds = LogBounds {
+            keep: None,
+            max_bytes: 8 << 30,
+            when_full: WhenFull::Refuse,
+            backpressure: Backpressure::Wait(Duration::from_secs(10)),
+        };
+        assert_eq!(config.log, bounds);
         assert_eq!(config.database, None);
         assert_eq!(config.host, Some(HostSampling { interval: Duration::from_secs(5) }));
         assert!(config.tmux.is_some());
@@ -204,6 +208,10 @@ mod tests {
             assert!(error.contains(key) && error.contains(says) && !error.contains('\n'), "{error}");
         };
         check("log.sync", "never", "use always, os, or interval");
+        check("log.keep", "30", "neither all nor");
+        check("log.max_bytes", "1MiB", "from 256MiB on");
+        check("log.when_full", "panic", "drop_oldest");
+        check("log.backpressure", "wait", "from 1s to 10m");
         check("server.listen", "9470", "not an address");
         check("host.enabled", "yes", "neither true nor false");
         check("host.interval", "0s", "from 100ms to 1h");

@@ -3,10 +3,12 @@
 //! [`catalogue`] lists every setting once, with its default and its meaning. [`RawConfig`] gathers what was
 //! typed and remembers where; [`Config`] is what is meant. `config show`, `check` and `init` walk the catalogue.
 
+mod bounds;
 pub mod catalogue;
 mod meaning;
 mod raw;
 
+pub use bounds::{Backpressure, LogBounds, WhenFull};
 pub use catalogue::{CATALOGUE, Setting};
 pub use meaning::{Config, HostSampling, TmuxSampling};
 pub use raw::{ConfigError, Origin, Overrides, RawConfig, RawValue, default_path};

@@ -8,12 +8,27 @@ use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
 
-use super::{PROTOCOL, Progress, Reply, Request, Task, socket_path};
+use super::output::Told;
+use super::{PROTOCOL, Reply, Request, Task, socket_path};
 use crate::failure::Failure;
 
-/// What is so when the daemon goes in the middle of a request.
-const LOST: &str = "the daemon ended before it answered; whether it did what was asked is not known (recording \
-                    the same events again is harmless: the database keeps each once)";
+/// What is so when the daemon goes in the middle of a task.
+const fn lost(task: &Task) -> &'static str {
+    match task {
+        Task::Record { .. } => {
+            "the daemon ended before it answered; whether it did what was asked is not known (recording the same \
+             events again is harmless: the database keeps each once)"
+        }
+        Task::Import { .. } => {
+            "the daemon ended before it answered; whether it imported the part that was under way is not known"
+        }
+        Task::Status
+        | Task::LogStat
+        | Task::Project { .. }
+        | Task::LogTail { .. }
+        | Task::LogExport { .. } => "the daemon ended before it had told everything: run this again",
+    }
+}
 
 /// A connection to the running daemon.
 #[derive(Debug)]
@@ -43,31 +58,37 @@ impl Client {
         }
     }
 
-    /// Has the daemon do a task: sends it with its body, passes progress on, gives the answer.
+    /// Has the daemon do a task: sends it with its body, passes on what it tells, gives the answer.
     ///
     /// # Errors
-    /// The daemon's failure, or the loss of the connection.
+    /// The daemon's failure, the loss of the connection, or that of `tell`: then the daemon stops.
     pub(crate) async fn ask(
         mut self,
         task: Task,
         body: &[u8],
-        progress: impl Fn(Progress),
+        mut tell: impl FnMut(Told) -> Result<(), Failure>,
     ) -> Result<Value, Failure> {
+        let lost = lost(&task);
         let request = Request { protocol: PROTOCOL, task };
         let mut line = serde_json::to_vec(&request).context("cannot encode the request")?;
         line.push(b'\n');
         // NOTE: a daemon that refuses early closes before it has read everything: its answer says why.
         let sent = self.send(&line, body).await;
-        let mut lines = BufReader::new(self.stream).lines();
-        while let Some(line) = lines.next_line().await.context(LOST)? {
+        let mut read = BufReader::new(self.stream);
+        let mut line = String::new();
+        // NOTE: a line without its end is no line: the daemon went while it wrote it.
+        while read.read_line(&mut line).await.context(lost)? > 0 && line.ends_with('\n') {
             match serde_json::from_str(&line).context("the daemon's answer makes no sense")? {
-                Reply::Progress(done) => progress(done),
+                Reply::Progress(progress) => tell(Told::Progress(progress))?,
+                Reply::Lines(lines) => tell(Told::Lines(lines))?,
+                Reply::Notice(line) => tell(Told::Notice(line))?,
                 Reply::Done(answer) => return Ok(answer),
                 Reply::Failed { exit, message } => return Err(Failure { exit, message }),
             }
+            line.clear();
         }
         sent.context("the daemon did not take the request")?;
-        Err(Failure::error(LOST))
+        Err(Failure::error(lost))
     }
 
     async fn send(&mut self, line: &[u8], body: &[u8]) -> io::Result<()> {

@@ -2,19 +2,28 @@
 //!
 //! A unix socket `tailwater.sock` (mode 0600) in the data directory. The client sends one line of JSON,
 //! [`Request`], followed by as many bytes as it announces; the daemon answers with lines of JSON,
-//! [`Reply`]: any number of `progress`, then one `done` or `failed`. The daemon stops the work when the
-//! client goes away. Both ends are of the same version: a request carries it, and another one is refused.
+//! [`Reply`]: any number of `progress`, `lines` and `notice`, then one `done` or `failed`. The daemon stops the
+//! work when the client goes away, and waits with it while the client does not read (see [`output`]). Both ends
+//! are of the same version: a request carries it, and another one is refused.
 
 pub(crate) mod client;
+pub(crate) mod output;
 pub(crate) mod server;
+#[cfg(test)]
+mod tests;
 
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use self::output::Told;
+use crate::cli::Format;
+use crate::selection::Selection;
+use crate::service::Begin;
+
 /// The version of this protocol.
-pub(crate) const PROTOCOL: u32 = 1;
+pub(crate) const PROTOCOL: u32 = 2;
 
 /// The most bytes of a request line.
 pub(crate) const REQUEST_LINE_BYTES_MAX: u64 = 64 * 1024;
@@ -51,6 +60,46 @@ pub(crate) enum Task {
         /// Whether to stop at the head.
         until_head: bool,
     },
+    /// Tell the last events of a selection, and then what comes.
+    LogTail {
+        /// Which events.
+        selection: Selection,
+        /// Where to begin.
+        begin: Begin,
+        /// Whether to go on with what comes, until stopped.
+        follow: bool,
+        /// How to print them.
+        format: Format,
+    },
+    /// Tell the events of a selection as NDJSON that can be imported.
+    LogExport {
+        /// Which events.
+        selection: Selection,
+    },
+    /// Import the chunk of NDJSON that follows.
+    Import {
+        /// Lines of the input before this chunk, for errors.
+        lines_before: u64,
+        /// Import the valid lines and count the others.
+        skip_invalid: bool,
+        /// Bytes of NDJSON behind the request line.
+        bytes: u64,
+    },
+}
+
+impl Task {
+    /// How many bytes follow the request line.
+    #[must_use]
+    pub(crate) const fn body_bytes(&self) -> u64 {
+        match self {
+            Self::Record { bytes, .. } | Self::Import { bytes, .. } => *bytes,
+            Self::Status
+            | Self::LogStat
+            | Self::Project { .. }
+            | Self::LogTail { .. }
+            | Self::LogExport { .. } => 0,
+        }
+    }
 }
 
 /// A line of the answer.
@@ -59,6 +108,10 @@ pub(crate) enum Task {
 pub(crate) enum Reply {
     /// How far the work is.
     Progress(Progress),
+    /// Whole lines for the command's standard output.
+    Lines(String),
+    /// A line for its standard error.
+    Notice(String),
     /// The answer.
     Done(Value),
     /// Why there is none.
@@ -68,6 +121,16 @@ pub(crate) enum Reply {
         /// What, why and what to do, in one line.
         message: String,
     },
+}
+
+impl From<Told> for Reply {
+    fn from(told: Told) -> Self {
+        match told {
+            Told::Progress(progress) => Self::Progress(progress),
+            Told::Lines(lines) => Self::Lines(lines),
+            Told::Notice(line) => Self::Notice(line),
+        }
+    }
 }
 
 /// How far a piece of work is.

@@ -6,28 +6,32 @@ use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use event::limits::REQUEST_BYTES_MAX;
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::{PROTOCOL, Progress, REQUEST_LINE_BYTES_MAX, Reply, Request, Task, socket_path};
+use super::output::Output;
+use super::{PROTOCOL, REQUEST_LINE_BYTES_MAX, Reply, Request, Task, socket_path};
 use crate::failure::Failure;
+
+/// How long a client that does not read holds up the end of the daemon.
+const SLOW_READER_GRACE: Duration = Duration::from_millis(500);
 
 /// Does what clients ask.
 pub(crate) trait Handler: Send + Sync + 'static {
-    /// Does a task. It tells its progress to `progress` and gives up soon after `stop` is told.
+    /// Does a task. It tells `output` what comes before the answer and gives up soon after `stop` is told.
     fn handle(
         &self,
         task: Task,
         body: Vec<u8>,
-        progress: &watch::Sender<Progress>,
+        output: &Output,
         stop: &CancellationToken,
     ) -> impl Future<Output = Result<Value, Failure>> + Send;
 }
@@ -78,7 +82,7 @@ pub(crate) async fn serve(listener: UnixListener, handler: Arc<impl Handler>, st
             }
             Err(error) => {
                 tracing::warn!(%error, "cannot accept on the control socket");
-                tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+                tokio::time::sleep(Duration::from_millis(100)).await;
             }
         }
     }
@@ -101,25 +105,27 @@ async fn serve_client(
         Ok(request) => request,
         Err(failure) => return send(&mut write, &failed(&failure)).await,
     };
-    let (progress, mut told) = watch::channel(Progress::default());
-    let work = handler.handle(task, body, &progress, &stop);
+    // NOTE: however this ends, work on threads of its own hears of it.
+    let _stops = stop.clone().drop_guard();
+    let (output, mut listener) = Output::new();
+    let work = handler.handle(task, body, &output, &stop);
     tokio::pin!(work);
     let mut client_is_there = true;
     let answer = loop {
         tokio::select! {
             answer = &mut work => break answer,
-            Ok(()) = told.changed() => {
-                let now = told.borrow_and_update().clone();
-                send(&mut write, &Reply::Progress(now)).await?;
-            }
+            told = listener.next() => send_patiently(&mut write, &told.into(), &stop).await?,
             () = gone(&mut read), if client_is_there => {
                 client_is_there = false;
                 stop.cancel();
             }
         }
     };
+    while let Some(told) = listener.next_of_rest() {
+        send_patiently(&mut write, &told.into(), &stop).await?;
+    }
     let reply = answer.map_or_else(|failure| failed(&failure), Reply::Done);
-    send(&mut write, &reply).await
+    send_patiently(&mut write, &reply, &stop).await
 }
 
 fn failed(failure: &Failure) -> Reply {
@@ -141,10 +147,7 @@ async fn read_request(read: &mut BufReader<OwnedReadHalf>) -> Result<(Task, Vec<
             request.protocol
         )));
     }
-    let bytes = match request.task {
-        Task::Record { bytes, .. } => usize::try_from(bytes).unwrap_or(usize::MAX),
-        _ => 0,
-    };
+    let bytes = usize::try_from(request.task.body_bytes()).unwrap_or(usize::MAX);
     if bytes > REQUEST_BYTES_MAX {
         return Err(Failure::error(format!(
             "a request has at most {REQUEST_BYTES_MAX} bytes, this one {bytes}"
@@ -163,6 +166,22 @@ async fn read_request(read: &mut BufReader<OwnedReadHalf>) -> Result<(Task, Vec<
 async fn gone(read: &mut BufReader<OwnedReadHalf>) {
     let mut nothing = [0; 64];
     while matches!(read.read(&mut nothing).await, Ok(1..)) {}
+}
+
+/// Sends for as long as the client takes to read it, unless the work is to stop.
+async fn send_patiently(
+    write: &mut OwnedWriteHalf,
+    reply: &Reply,
+    stop: &CancellationToken,
+) -> anyhow::Result<()> {
+    let impatience = async {
+        stop.cancelled().await;
+        tokio::time::sleep(SLOW_READER_GRACE).await;
+    };
+    tokio::select! {
+        sent = send(write, reply) => sent,
+        () = impatience => bail!("the client did not read its answer"),
+    }
 }
 
 async fn send(write: &mut OwnedWriteHalf, reply: &Reply) -> anyhow::Result<()> {

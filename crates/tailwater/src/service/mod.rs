@@ -1,24 +1,29 @@
 //! What whoever holds the log does for the commands: the daemon for its clients, a lone command for itself.
 
+mod import;
 mod project;
 mod record;
 mod status;
+mod walk;
 
 use std::sync::Arc;
 
 use eventlog::EventLog;
 use serde::Serialize;
 use serde_json::Value;
-use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use crate::control::Task;
+use crate::control::output::Output;
 use crate::control::server::Handler;
-use crate::control::{Progress, Task};
 use crate::failure::{Failure, chain};
+use crate::render::Style;
 
+pub(crate) use import::ImportAnswer;
 pub(crate) use project::{Live, ProjectAnswer, projector};
 pub(crate) use record::record;
 pub(crate) use status::{LogStatAnswer, StatusAnswer};
+pub(crate) use walk::{Begin, WalkAnswer};
 
 /// The holder of the log, at the service of commands.
 pub(crate) struct Service {
@@ -65,7 +70,7 @@ impl Handler for Service {
         &self,
         task: Task,
         body: Vec<u8>,
-        progress: &watch::Sender<Progress>,
+        output: &Output,
         stop: &CancellationToken,
     ) -> Result<Value, Failure> {
         match task {
@@ -76,7 +81,17 @@ impl Handler for Service {
             Task::Status => answer(self.status().await?),
             Task::LogStat => answer(self.log_stat().await?),
             Task::Project { database_url, until_head } => {
-                answer(self.project(&database_url, until_head, progress, stop).await?)
+                answer(self.project(&database_url, until_head, output, stop).await?)
+            }
+            Task::LogTail { selection, begin, follow, format } => {
+                let style = Style::Tail(format);
+                answer(self.tail(selection, begin, follow, style, output, stop).await?)
+            }
+            Task::LogExport { selection } => answer(self.export(selection, output, stop).await?),
+            Task::Import { lines_before, skip_invalid, .. } => {
+                let log = self.log.clone();
+                let work = move || import::import(&log, &body, lines_before, skip_invalid);
+                blocking(work).await.and_then(answer)
             }
         }
     }

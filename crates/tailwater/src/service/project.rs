@@ -14,6 +14,7 @@ use tracing::Instrument;
 use super::Service;
 use crate::adapter::LogSource;
 use crate::control::Progress;
+use crate::control::output::Output;
 use crate::failure::{Failure, chain};
 use crate::service::Projecting;
 
@@ -86,7 +87,7 @@ impl Service {
         &self,
         database_url: &str,
         until_head: bool,
-        progress: &watch::Sender<Progress>,
+        output: &Output,
         stop: &CancellationToken,
     ) -> Result<ProjectAnswer, Failure> {
         let database: DatabaseUrl =
@@ -96,12 +97,12 @@ impl Service {
         if let Projecting::Live(live) = &self.projecting
             && live.database.same_database(&database)
         {
-            return follow(live, until, progress, stop).await;
+            return follow(live, until, output, stop).await;
         }
         let traced = tracing::info_span!("project", %database);
         let projector = projector(&self.log, database, self.migrate);
         let began = Instant::now();
-        let told = report(projector.status(), head, progress);
+        let told = report(projector.status(), head, output);
         let totals = tokio::select! {
             outcome = projector.run(until, stop).instrument(traced) => outcome.map_err(|halt| halted(&halt))?,
             never = told => match never {},
@@ -142,7 +143,7 @@ fn halted(halt: &Halt) -> Failure {
 async fn report(
     mut status: watch::Receiver<Status>,
     head: Position,
-    progress: &watch::Sender<Progress>,
+    output: &Output,
 ) -> std::convert::Infallible {
     let mut start = None;
     loop {
@@ -153,7 +154,7 @@ async fn report(
             total = head.next().since(start);
             done = next.since(start).min(total);
         }
-        progress.send_replace(Progress { done, total, waiting: now.error });
+        output.progress(Progress { done, total, waiting: now.error });
         if status.changed().await.is_err() {
             std::future::pending::<()>().await;
         }
@@ -164,7 +165,7 @@ async fn report(
 async fn follow(
     live: &Live,
     until: Until,
-    progress: &watch::Sender<Progress>,
+    output: &Output,
     stop: &CancellationToken,
 ) -> Result<ProjectAnswer, Failure> {
     let began = Instant::now();
@@ -178,7 +179,7 @@ async fn follow(
     let end = tokio::select! {
         end = wait => end.map_err(|_| Failure::error("the daemon is ending"))?.clone(),
         () = stop.cancelled() => live.status.borrow().clone(),
-        never = report(live.status.clone(), head, progress) => match never {},
+        never = report(live.status.clone(), head, output) => match never {},
     };
     if end.state == State::Halted && !has_reached(until, &end) {
         let error = end.error.unwrap_or_default();

@@ -32,7 +32,8 @@ pub(crate) fn record(log: &EventLog, ndjson: &[u8], skip_invalid: bool) -> Resul
             "the request has more than {REQUEST_BYTES_MAX} bytes: record it in several parts; nothing was recorded"
         )));
     }
-    let (events, skipped) = if skip_invalid { valid_lines(ndjson) } else { (all_lines(ndjson)?, None) };
+    let (events, skipped) = read_events(ndjson, 0, skip_invalid)
+        .map_err(|error| Failure::error(format!("{error}; nothing was recorded")))?;
     if events.is_empty() {
         return Ok(RecordAnswer { accepted: 0, first_position: None, last_position: None, skipped });
     }
@@ -54,15 +55,20 @@ fn refused(error: &AppendError) -> Failure {
     Failure::error(format!("{}; {fate}", chain(error)))
 }
 
-/// Every line's event; the first bad line refuses them all.
-fn all_lines(ndjson: &[u8]) -> Result<Vec<Event>, Failure> {
-    let events: Result<Vec<Event>, ParseError> = json::parse_lines(ndjson).collect();
-    events.map_err(|error| Failure::error(format!("{error}; nothing was recorded")))
-}
-
-/// The events of the good lines, and how many others there are.
-fn valid_lines(ndjson: &[u8]) -> (Vec<Event>, Option<u64>) {
-    let mut skipped = 0;
-    let events = json::parse_lines(ndjson).filter_map(|line| line.map_err(|_| skipped += 1).ok()).collect();
-    (events, Some(skipped))
+/// The events of NDJSON. The first bad line refuses them all, or with `skip_invalid` it is one of so many.
+/// Lines are counted from `lines_before` on.
+pub(super) fn read_events(
+    ndjson: &[u8],
+    lines_before: u64,
+    skip_invalid: bool,
+) -> Result<(Vec<Event>, Option<u64>), ParseError> {
+    let lines = json::parse_lines(ndjson);
+    if skip_invalid {
+        let mut skipped = 0;
+        let events = lines.filter_map(|line| line.map_err(|_| skipped += 1).ok()).collect();
+        return Ok((events, Some(skipped)));
+    }
+    let before = usize::try_from(lines_before).unwrap_or(usize::MAX);
+    let numbered = |error: ParseError| ParseError { line: error.line.saturating_add(before), ..error };
+    Ok((lines.collect::<Result<_, _>>().map_err(numbered)?, None))
 }

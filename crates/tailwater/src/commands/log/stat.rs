@@ -1,25 +1,19 @@
-//! `tailwater log`: looking at the log.
+//! `tailwater log stat`: its identity and its size.
 
 use crate::access::{self, Missing};
-use crate::cli::{Format, FormatArgs, LogCommand};
+use crate::cli::{Format, FormatArgs};
 use crate::config::Config;
 use crate::control::Task;
 use crate::failure::Failure;
 use crate::output::{self, Sheet};
 use crate::service::LogStatAnswer;
 
-/// Does what is asked of the log.
+/// Prints the log in numbers.
 ///
 /// # Errors
 /// When there is no log, or it cannot be read.
-pub(crate) async fn log(config: &Config, command: &LogCommand) -> Result<(), Failure> {
-    match command {
-        LogCommand::Stat(args) => stat(config, args).await,
-    }
-}
-
-async fn stat(config: &Config, args: &FormatArgs) -> Result<(), Failure> {
-    let answer = access::ask(config, Task::LogStat, Vec::new(), Missing::Refuse, |_| {}).await?;
+pub(super) async fn stat(config: &Config, args: &FormatArgs) -> Result<(), Failure> {
+    let answer = access::ask(config, Task::LogStat, Vec::new(), Missing::Refuse, access::print).await?;
     if args.format == Format::Json {
         return output::json(&answer);
     }

@@ -1,0 +1,36 @@
+//! Bars on the terminal that show how far long work is.
+
+use std::io::{IsTerminal, stderr};
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+/// A bar that counts events; nothing where there is no terminal.
+#[must_use]
+pub(crate) fn of_events() -> ProgressBar {
+    styled("{bar:30} {human_pos}/{human_len} events, {per_sec}, {eta} to go", Some(0))
+}
+
+/// A bar that counts bytes of a whole.
+#[must_use]
+pub(crate) fn of_bytes(doing: &'static str, total: u64) -> ProgressBar {
+    styled(
+        "{msg} {bar:30} {binary_bytes}/{binary_total_bytes}, {binary_bytes_per_sec}, {eta} to go",
+        Some(total),
+    )
+    .with_message(doing)
+}
+
+/// A counter of bytes, where nobody knows how many there are.
+#[must_use]
+pub(crate) fn of_unknown_bytes(doing: &'static str) -> ProgressBar {
+    styled("{msg} {binary_bytes}, {binary_bytes_per_sec}", None).with_message(doing)
+}
+
+fn styled(template: &str, total: Option<u64>) -> ProgressBar {
+    if !stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let bar = total.map_or_else(ProgressBar::no_length, ProgressBar::new);
+    bar.set_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()));
+    bar
+}

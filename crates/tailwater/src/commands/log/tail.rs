@@ -1,0 +1,101 @@
+//! `tailwater log tail`: the last events, and those that come.
+//!
+//! Following needs a daemon: while this command has the log itself, nobody can append to it. So it tells what is
+//! there, lets go of the log, and goes on where it was when a daemon answers, also after a restart of one.
+
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
+
+use crate::access::{self, Holder, Missing};
+use crate::cli::{Format, TailArgs};
+use crate::config::Config;
+use crate::control::Task;
+use crate::failure::Failure;
+use crate::output;
+use crate::render;
+use crate::selection::Selection;
+use crate::service::{Begin, WalkAnswer};
+
+/// How often to look for a daemon.
+const LOOK_INTERVAL: Duration = Duration::from_millis(500);
+
+/// Prints the last events, and with `--follow` those that come until it is stopped.
+///
+/// # Errors
+/// When what was chosen means nothing or nothing was found, or the log cannot be read.
+pub(super) async fn tail(config: &Config, args: &TailArgs) -> Result<(), Failure> {
+    let selection = Selection::parse(args.from.as_deref(), None, args.kind.as_deref(), super::now())?;
+    let begin = if args.from.is_some() { Begin::Selection } else { Begin::Last(args.lines) };
+    let format = args.format.format;
+    if args.follow {
+        return until_stopped(follow(config, selection, begin, format)).await;
+    }
+    let mut holder = Holder::find(config, Missing::Refuse).await?;
+    print_head(format)?;
+    let told = once(&mut holder, selection, begin, format, false).await;
+    holder.close().await?;
+    let told = told?;
+    if told.events + told.unknown + told.holes == 0 && begin != Begin::Last(0) {
+        return Err(Failure::unhealthy("nothing found in the log: try another --from or --kind"));
+    }
+    Ok(())
+}
+
+/// Follows until a signal comes: that is a good end.
+async fn until_stopped(following: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+    let stop = CancellationToken::new();
+    let _signals = AbortOnDropHandle::new(crate::signals::cancel_on_signal(stop.clone()));
+    tokio::select! {
+        outcome = following => outcome,
+        () = stop.cancelled() => Ok(()),
+    }
+}
+
+async fn follow(
+    config: &Config,
+    selection: Selection,
+    mut begin: Begin,
+    format: Format,
+) -> Result<(), Failure> {
+    let mut holder = Holder::find(config, Missing::Refuse).await?;
+    print_head(format)?;
+    loop {
+        let is_daemon = holder.is_daemon();
+        let told = once(&mut holder, selection.clone(), begin, format, is_daemon).await;
+        holder.close().await?;
+        begin = Begin::At(told?.next_position);
+        output::notice(if is_daemon {
+            "the daemon has ended; waiting for the next one"
+        } else {
+            "no daemon is running, so nothing comes; waiting for `tailwater run`"
+        });
+        holder = next_daemon(config).await?;
+    }
+}
+
+/// Waits for a daemon, for as long as it takes.
+async fn next_daemon(config: &Config) -> Result<Holder, Failure> {
+    loop {
+        if let Some(holder) = Holder::find_daemon(config).await? {
+            return Ok(holder);
+        }
+        tokio::time::sleep(LOOK_INTERVAL).await;
+    }
+}
+
+async fn once(
+    holder: &mut Holder,
+    selection: Selection,
+    begin: Begin,
+    format: Format,
+    follow: bool,
+) -> Result<WalkAnswer, Failure> {
+    let task = Task::LogTail { selection, begin, follow, format };
+    access::understood(holder.ask(task, Vec::new(), access::print).await?)
+}
+
+fn print_head(format: Format) -> Result<(), Failure> {
+    if format == Format::Csv { output::lines(&(render::csv_head() + "\n")) } else { Ok(()) }
+}

@@ -1,0 +1,53 @@
+//! Importing NDJSON: one chunk of a larger input, all of it or nothing.
+
+use eventlog::{AppendError, EventLog};
+use serde::{Deserialize, Serialize};
+
+use super::record::read_events;
+use crate::failure::{Failure, chain};
+
+/// The answer to one chunk of an import, and their sum: what `log import` prints.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ImportAnswer {
+    /// How many events were imported.
+    pub imported: u64,
+    /// Where the first one lies; absent when there was none.
+    pub first_position: Option<u64>,
+    /// Where the last one lies.
+    pub last_position: Option<u64>,
+    /// How many lines were skipped; only with `--skip-invalid`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub skipped: Option<u64>,
+}
+
+/// Imports a chunk and waits for the acknowledgement. It blocks.
+///
+/// # Errors
+/// When a line is invalid and `skip_invalid` is not set, or the log does not take the events: nothing of the chunk
+/// is kept. Lines are counted from `lines_before` on.
+pub(super) fn import(
+    log: &EventLog,
+    ndjson: &[u8],
+    lines_before: u64,
+    skip_invalid: bool,
+) -> Result<ImportAnswer, Failure> {
+    let (events, skipped) = read_events(ndjson, lines_before, skip_invalid)
+        .map_err(|error| Failure::error(format!("{error} (has the input changed meanwhile?)")))?;
+    if events.is_empty() {
+        return Ok(ImportAnswer { skipped, ..ImportAnswer::default() });
+    }
+    let outcome = log.append(events).map_err(|error| {
+        let fate = match error {
+            // NOTE: a failed fsync leaves open what of it is on the disk; recovery decides.
+            AppendError::Failed(_) => "the part that was under way was not acknowledged",
+            _ => "nothing of the part that was under way was imported",
+        };
+        Failure::error(format!("{}; {fate}", chain(&error)))
+    })?;
+    Ok(ImportAnswer {
+        imported: outcome.events,
+        first_position: Some(outcome.first.0),
+        last_position: Some(outcome.last().0),
+        skipped,
+    })
+}
