@@ -260,7 +260,11 @@ const fn answer_patience(task: &Task) -> Duration {
         | Task::Project { .. }
         | Task::LogTail { .. }
         | Task::LogExport { .. }
-        | Task::Import { .. } => Duration::MAX,
+        | Task::Import { .. }
+        | Task::LogVerify
+        | Task::LogRepair
+        | Task::LogTrim { .. }
+        | Task::LogAdopt => Duration::MAX,
     }
 }
 

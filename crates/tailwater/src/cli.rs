@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::{Origin, Overrides};
 
-pub(crate) use log::{ExportArgs, ImportArgs, LogCommand, TailArgs};
+pub(crate) use log::{ExportArgs, ImportArgs, LogCommand, TailArgs, TrimArgs};
 
 /// A flight recorder for hosts that run AI coding agents.
 ///

@@ -43,6 +43,35 @@ The whole input is checked first: a bad line refuses all of it, unless --skip-in
 Prints {\"imported\":N,\"first_position\":A,\"last_position\":B}. An event without a host belongs to this log's host.
 A database keeps an event that is imported twice once; the log keeps it twice.")]
     Import(ImportArgs),
+    /// Check every record: its checksum, its event, and that no position is missing
+    #[command(after_help = "Examples:
+  tailwater log verify
+  tailwater log verify --format json | jq .damaged
+
+Exit code 1 when something is damaged: `tailwater log repair` puts that aside and leaves holes.")]
+    Verify(FormatArgs),
+    /// Put aside what cannot be read, and leave holes in its place
+    #[command(after_help = "Example:
+  tailwater log repair
+
+Nothing is thrown away: what cannot be read is kept in a folder that the answer names. Works on a log that does not
+open, too. A log without damage is left as it is.")]
+    Repair(FormatArgs),
+    /// Let go of old events
+    #[command(after_help = "Examples:
+  tailwater log trim --dry-run           what log.keep and log.max_bytes would let go of now
+  tailwater log trim --before -90d       whole segments of events older than that
+  tailwater log trim --before 1200000    whole segments before that position
+
+What a database has not got yet stays, unless log.when_full is drop_oldest.")]
+    Trim(TrimArgs),
+    /// Give this copy of a log an identity of its own
+    #[command(after_help = "Example:
+  tailwater log adopt
+
+For a log that was copied or restored beside the original: a database tells the two apart from then on, and gets the
+events of this one as those of a new log.")]
+    Adopt(FormatArgs),
 }
 
 /// Flags of `log tail`.
@@ -77,6 +106,20 @@ pub(crate) struct ExportArgs {
     /// Only these kinds, comma-separated
     #[arg(long, value_name = "KINDS")]
     pub kind: Option<String>,
+}
+
+/// Flags of `log trim`.
+#[derive(Debug, Args)]
+pub(crate) struct TrimArgs {
+    /// Let go of what lies before this position or time; unset: as log.keep and log.max_bytes say
+    #[arg(long, value_name = "POS|TIME", allow_hyphen_values = true)]
+    pub before: Option<String>,
+    /// Only tell what would go
+    #[arg(long)]
+    pub dry_run: bool,
+    /// How to print the answer
+    #[command(flatten)]
+    pub format: FormatArgs,
 }
 
 /// Flags of `log import`.

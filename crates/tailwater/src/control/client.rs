@@ -26,7 +26,11 @@ const fn lost(task: &Task) -> &'static str {
         | Task::LogStat
         | Task::Project { .. }
         | Task::LogTail { .. }
-        | Task::LogExport { .. } => "the daemon ended before it had told everything: run this again",
+        | Task::LogExport { .. }
+        | Task::LogVerify
+        | Task::LogRepair
+        | Task::LogTrim { .. }
+        | Task::LogAdopt => "the daemon ended before it had told everything: run this again",
     }
 }
 

@@ -19,7 +19,7 @@ use serde_json::Value;
 
 use self::output::Told;
 use crate::cli::Format;
-use crate::selection::Selection;
+use crate::selection::{Place, Selection};
 use crate::service::Begin;
 
 /// The version of this protocol.
@@ -85,6 +85,19 @@ pub(crate) enum Task {
         /// Bytes of NDJSON behind the request line.
         bytes: u64,
     },
+    /// Check every record of the log.
+    LogVerify,
+    /// Put aside what cannot be read.
+    LogRepair,
+    /// Let go of old events.
+    LogTrim {
+        /// Before this place; `None`: as the settings say.
+        before: Option<Place>,
+        /// Whether to only tell what would go.
+        dry_run: bool,
+    },
+    /// Give the log a new identity.
+    LogAdopt,
 }
 
 impl Task {
@@ -97,7 +110,11 @@ impl Task {
             | Self::LogStat
             | Self::Project { .. }
             | Self::LogTail { .. }
-            | Self::LogExport { .. } => 0,
+            | Self::LogExport { .. }
+            | Self::LogVerify
+            | Self::LogRepair
+            | Self::LogTrim { .. }
+            | Self::LogAdopt => 0,
         }
     }
 }

@@ -4,6 +4,7 @@ mod import;
 mod project;
 mod record;
 mod status;
+mod upkeep;
 mod walk;
 
 use std::sync::Arc;
@@ -23,6 +24,7 @@ pub(crate) use import::ImportAnswer;
 pub(crate) use project::{Live, ProjectAnswer, projector};
 pub(crate) use record::record;
 pub(crate) use status::{LogStatAnswer, StatusAnswer};
+pub(crate) use upkeep::{AdoptAnswer, Damage, RepairAnswer, TrimAnswer, VerifyAnswer, repair_unopened};
 pub(crate) use walk::{Begin, WalkAnswer};
 
 /// The holder of the log, at the service of commands.
@@ -93,6 +95,10 @@ impl Handler for Service {
                 let work = move || import::import(&log, &body, lines_before, skip_invalid);
                 blocking(work).await.and_then(answer)
             }
+            Task::LogVerify => answer(self.verify(output, stop).await?),
+            Task::LogRepair => answer(self.repair(output, stop).await?),
+            Task::LogTrim { before, dry_run } => answer(self.trim(before, dry_run).await?),
+            Task::LogAdopt => answer(self.adopt().await?),
         }
     }
 }

@@ -5,6 +5,7 @@ mod import;
 mod ndjson;
 mod stat;
 mod tail;
+mod upkeep;
 
 use std::time::SystemTime;
 
@@ -24,6 +25,10 @@ pub(crate) async fn log(config: &Config, command: &LogCommand) -> Result<(), Fai
         LogCommand::Tail(args) => tail::tail(config, args).await,
         LogCommand::Export(args) => export::export(config, args).await,
         LogCommand::Import(args) => import::import(config, args).await,
+        LogCommand::Verify(args) => upkeep::verify(config, args.format).await,
+        LogCommand::Repair(args) => upkeep::repair(config, args.format).await,
+        LogCommand::Trim(args) => upkeep::trim(config, args).await,
+        LogCommand::Adopt(args) => upkeep::adopt(config, args.format).await,
     }
 }
 
