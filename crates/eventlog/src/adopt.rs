@@ -6,19 +6,18 @@
 //! covers, stays.
 
 use std::path::Path;
+use std::sync::Arc;
 
-use event::{LogId, Position};
-use fjall::PersistMode;
+use event::LogId;
+use tokio::sync::oneshot;
 
-use crate::engine::engine_error;
-use crate::error::OpenError;
+use crate::error::{AppendError, OpenError};
 use crate::floor;
-use crate::layout::{KEY_LOG_ID, KEY_PROJECTED};
 use crate::lock::DirectoryLock;
-use crate::mark::{self, MarkWriter};
-use crate::open::{EventLog, LogInfo};
+use crate::open::EventLog;
 use crate::recovery;
 use crate::settings::Settings;
+use crate::writer::{Command, Open, Order, Shared};
 
 /// What an adoption did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,26 +34,24 @@ impl EventLog {
     /// # Errors
     /// When it is held, does not open, or cannot be written.
     pub fn adopt(data_dir: &Path) -> Result<Adoption, OpenError> {
-        let lock = DirectoryLock::take(data_dir)?;
+        let _lock = DirectoryLock::take(data_dir)?;
         let opened = recovery::open(data_dir, &Settings::default())?;
-        let engine = &opened.committer.engine;
-        let error = engine_error(&engine.path);
-        let adoption = Adoption { from: opened.info.log_id, to: LogId::random() };
-        let mut batch = engine.database.batch();
-        batch.insert(&engine.meta, KEY_LOG_ID, *adoption.to.as_bytes());
-        // NOTE: under its new name no database has anything of it.
-        if let Some((_, database)) = floor::kept(engine)? {
-            batch.insert(&engine.meta, KEY_PROJECTED, floor::encode(Position::FIRST, &database));
-        }
-        batch.commit().map_err(&error)?;
-        engine.database.persist(PersistMode::SyncAll).map_err(&error)?;
-        let info = LogInfo { log_id: adoption.to, ..opened.info.clone() };
-        let at_mark = recovery::directory("write", &mark::path(data_dir));
-        let found = mark::read(data_dir).map_err(&at_mark)?;
-        let mut mark = MarkWriter::open(data_dir, &info, &found).map_err(&at_mark)?;
-        mark.write(opened.committer.last).map_err(&at_mark)?;
-        drop(opened);
-        drop(lock);
-        Ok(adoption)
+        let path = opened.committer.engine.path.clone();
+        let floor = floor::read(&opened.committer.engine)?;
+        let engine = Arc::clone(&opened.committer.engine);
+        let shared =
+            Shared::new(engine, opened.info.clone(), opened.ends(), opened.committer.lost_events, floor);
+        let mut open = Open::new(opened.committer, opened.mark);
+        open.adopt(&shared).map_err(|source| OpenError::Engine { path, source })
+    }
+
+    /// Gives this log a new identity. Whoever projects it must stop before, and claim anew afterwards. It blocks.
+    ///
+    /// # Errors
+    /// When the log is closed or has failed.
+    pub fn adopt_open(&self) -> Result<Adoption, AppendError> {
+        let (reply, adoption) = oneshot::channel();
+        self.queue().send(Command::Order(Order::Adopt(reply))).map_err(|_| self.closed())?;
+        adoption.blocking_recv().unwrap_or_else(|_| Err(self.closed()))
     }
 }

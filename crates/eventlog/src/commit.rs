@@ -4,14 +4,14 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use event::wire::{self, RECORD_HEADER_BYTES};
-use event::{BirthId, Position, Time};
+use event::{BirthId, LogId, Position, Time};
 use fjall::{OwnedWriteBatch, PersistMode};
 
 use crate::append::{AppendOutcome, Encoded, Order};
 use crate::blocks::Block;
 use crate::engine::{Engine, Segment};
 use crate::holes::{self, Change};
-use crate::layout::{self, KEY_LOST_EVENTS, KEY_PROJECTED, KEY_REOPENED, position_key};
+use crate::layout::{self, KEY_LOG_ID, KEY_LOST_EVENTS, KEY_PROJECTED, KEY_REOPENED, position_key};
 use crate::mark::LastDurable;
 
 /// Memtables that wait to be flushed before the writer waits for them. IMPORTANT: at four fjall waits itself,
@@ -48,6 +48,8 @@ pub(crate) struct Extra {
     pub(crate) blocks_removed: Vec<Position>,
     /// How far the database is: a value, or that there is none any more.
     pub(crate) projected: Option<Option<Vec<u8>>>,
+    /// Which log it is from now on.
+    pub(crate) log_id: Option<LogId>,
     /// When the log was opened again after a failure: something to write that proves that it can be.
     pub(crate) reopened: Option<Time>,
 }
@@ -203,6 +205,9 @@ impl Committer {
         }
         for hole in extra.holes.written {
             batch.insert(meta, layout::key_of(layout::PREFIX_HOLE, hole.lo), holes::encode(&hole));
+        }
+        if let Some(log_id) = extra.log_id {
+            batch.insert(meta, KEY_LOG_ID, *log_id.as_bytes());
         }
         if let Some(at) = extra.reopened {
             batch.insert(meta, KEY_REOPENED, at.micros().to_be_bytes());

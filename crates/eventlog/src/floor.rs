@@ -21,19 +21,15 @@ fn decode(value: &[u8]) -> Option<(Position, DatabaseHash)> {
     Some((Position(u64::from_be_bytes(*position)), hash.try_into().ok()?))
 }
 
-pub(crate) fn encode(next: Position, database: &DatabaseHash) -> Vec<u8> {
-    [next.0.to_be_bytes().as_slice(), database].concat()
-}
-
-pub(crate) fn kept(engine: &Engine) -> Result<Option<(Position, DatabaseHash)>, OpenError> {
+fn kept(engine: &Engine) -> Result<Option<(Position, DatabaseHash)>, OpenError> {
     let value = engine.meta.get(KEY_PROJECTED).map_err(engine_error(&engine.path))?;
     let wrong = || foreign(&engine.path, "its note of the database is none of ours");
     value.map(|value| decode(&value).ok_or_else(wrong)).transpose()
 }
 
 /// What holds trimming back, as the last `run` left it.
-pub(crate) fn read(engine: &Engine) -> Result<Floor, OpenError> {
-    Ok(kept(engine)?.map_or(Floor::None, |(position, _)| Floor::Unprojected(position)))
+pub(crate) fn read(engine: &Engine) -> Result<HeldBack, OpenError> {
+    kept(engine).map(HeldBack::kept)
 }
 
 /// What holds trimming back now, and whether the disk knows.
@@ -46,8 +42,17 @@ pub(crate) struct HeldBack {
 
 impl HeldBack {
     /// What was read from the disk.
-    pub(crate) const fn kept(floor: Floor) -> Self {
-        Self { floor, database: None, is_written: true }
+    pub(crate) fn kept(kept: Option<(Position, DatabaseHash)>) -> Self {
+        let floor = kept.map_or(Floor::None, |(position, _)| Floor::Unprojected(position));
+        Self { floor, database: kept.map(|(_, database)| database), is_written: true }
+    }
+
+    /// The database has nothing of the log any more.
+    pub(crate) fn forget(&mut self) {
+        if let Floor::Unprojected(next) = &mut self.floor {
+            *next = Position::FIRST;
+            self.is_written = false;
+        }
     }
 
     /// What the disk must be told, once: a value, or that there is none.

@@ -109,6 +109,11 @@ impl MarkWriter {
         Ok(Self { file, info: info.clone(), generation })
     }
 
+    /// From the next slot on the log has this name.
+    pub(crate) fn rename(&mut self, info: &LogInfo) {
+        self.info.clone_from(info);
+    }
+
     /// Writes the next slot and syncs it.
     pub(crate) fn write(&mut self, durable: LastDurable) -> io::Result<()> {
         self.generation += 1;

@@ -44,7 +44,7 @@ pub struct LogInfo {
 pub struct EventLog(Arc<Inner>);
 
 struct Inner {
-    info: LogInfo,
+    birth: BirthId,
     path: PathBuf,
     settings: Settings,
     recovery: Recovery,
@@ -71,8 +71,9 @@ impl EventLog {
         let opened = recovery::open(data_dir, &settings)?;
         let (ends, info, recovery) = (opened.ends(), opened.info, opened.recovery);
         let engine = Arc::clone(&opened.committer.engine);
-        let floor = crate::floor::read(&engine)?;
-        let shared = Arc::new(Shared::new(engine, ends, opened.committer.lost_events, floor));
+        let held_back = crate::floor::read(&engine)?;
+        let birth = info.birth_id;
+        let shared = Arc::new(Shared::new(engine, info, ends, opened.committer.lost_events, held_back));
         let (queue, commands) = crossbeam_channel::bounded(settings.queue_appends_max);
         let writer = Writer {
             data_dir: data_dir.to_owned(),
@@ -86,13 +87,17 @@ impl EventLog {
             .spawn(move || writer.run())
             .map_err(|source| OpenError::Thread { source })?;
         let writer = Mutex::new(Some(thread));
-        Ok(Self(Arc::new(Inner { info, path, settings, recovery, queue, shared, writer, _lock: lock })))
+        Ok(Self(Arc::new(Inner { birth, path, settings, recovery, queue, shared, writer, _lock: lock })))
     }
 
     /// What the log knows about itself.
     #[must_use]
-    pub fn info(&self) -> &LogInfo {
-        &self.0.info
+    pub fn info(&self) -> LogInfo {
+        self.0.shared.info()
+    }
+
+    pub(crate) fn birth(&self) -> &BirthId {
+        &self.0.birth
     }
 
     /// What opening it found and did.

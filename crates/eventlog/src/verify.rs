@@ -141,8 +141,8 @@ impl Walk<'_> {
     }
 
     fn check(&mut self, position: Position, record: &[u8]) {
-        let opened = wire::open(&self.log.info().birth_id, position, record)
-            .and_then(|record| wire::decode(record.payload));
+        let opened =
+            wire::open(self.log.birth(), position, record).and_then(|record| wire::decode(record.payload));
         match opened {
             Ok(decoded) => {
                 self.found.events += 1;

@@ -30,13 +30,13 @@ fn positions_are_dense_from_one() {
 fn a_log_reopens_as_it_was() {
     let dir = tempfile::tempdir().unwrap();
     let log = open(dir.path());
-    let info = log.info().clone();
+    let info = log.info();
     log.append(events(["a", "b"])).unwrap();
     log.close().unwrap();
     drop(log);
     let other_host = HostName::new("renamed").unwrap();
     let log = EventLog::open(dir.path(), &other_host, Settings::default()).unwrap();
-    assert_eq!(*log.info(), info, "id, birth id and host are those of the creation");
+    assert_eq!(log.info(), info, "id, birth id and host are those of the creation");
     assert_eq!(durable_names(&log), ["a", "b"]);
     assert_eq!(log.append(events(["c"])).unwrap().first, Position(3));
 }

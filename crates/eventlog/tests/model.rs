@@ -77,7 +77,7 @@ impl World {
     fn new(sync: Sync) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let log = open_with(dir.path(), sync);
-        let info = log.info().clone();
+        let info = log.info();
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let (names, meta) = (Vec::new(), BTreeMap::new());
         Self { log: Some(log), dir, sync, runtime, info, names, meta, durable: Position(0) }
@@ -206,7 +206,7 @@ impl World {
 
     /// After every opening: all of it is there and durable, and writing goes on.
     fn check_all_there(&mut self) {
-        assert_eq!(*self.log().info(), self.info);
+        assert_eq!(self.log().info(), self.info);
         let (next, durable) = (self.next(), self.next().before());
         assert_eq!(self.log().ends(), Ends { first: Position::FIRST, next, durable });
         let entries = entries(self.log(), Position::FIRST, ALL);

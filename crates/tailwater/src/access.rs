@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use event::HostName;
-use eventlog::{EventLog, OpenError, Settings};
+use eventlog::{Bounds, EventLog, OpenError, Settings, Trims};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
@@ -43,13 +43,18 @@ pub(crate) fn this_host() -> Result<HostName, Failure> {
         .map_err(|error| Failure::error(format!("this machine's host name is unusable: {error}")))
 }
 
-/// Opens the log of the data directory.
+/// Opens the log of the data directory. Only the daemon's trims itself.
 ///
 /// # Errors
 /// When another process has it, or it cannot be opened.
-pub(crate) async fn open_log(config: &Config) -> Result<EventLog, OpenFailure> {
+pub(crate) async fn open_log(config: &Config, trims: Trims) -> Result<EventLog, OpenFailure> {
     let host = this_host().map_err(OpenFailure::Other)?;
-    let settings = Settings { sync: config.sync, ..Settings::default() };
+    let settings = Settings {
+        sync: config.sync,
+        backpressure: config.log.backpressure,
+        bounds: Bounds { trims, ..config.log.bounds },
+        ..Settings::default()
+    };
     let data_dir = config.data_dir.clone();
     let opened = blocking(move || Ok(EventLog::open(&data_dir, &host, settings)));
     match opened.await.map_err(OpenFailure::Other)? {
@@ -136,7 +141,7 @@ impl Holder {
                     config.data_dir.display()
                 )));
             }
-            match open_log(config).await {
+            match open_log(config, Trims::WhenAsked).await {
                 Ok(log) => return Ok(Self::alone(log, config)),
                 Err(OpenFailure::Held(_)) if Instant::now() < patience => {
                     tokio::time::sleep(HELD_PAUSE).await;

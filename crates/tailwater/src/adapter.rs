@@ -19,7 +19,7 @@ impl LogSource {
 impl Source for LogSource {
     fn identity(&self) -> LogIdentity {
         let info = self.0.info();
-        LogIdentity { log_id: info.log_id, host: info.host.clone() }
+        LogIdentity { log_id: info.log_id, host: info.host }
     }
 
     fn ends(&self) -> Ends {

@@ -11,6 +11,7 @@ pub mod config;
 mod control;
 mod failure;
 mod output;
+mod projection;
 mod render;
 mod selection;
 mod service;

@@ -15,12 +15,14 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError};
+use event::LogId;
 use tokio::sync::oneshot;
 
 use crate::append::{AppendOutcome, Encoded};
 use crate::commit::{Committer, Extra};
 use crate::error::{AppendError, EngineError};
 use crate::mark::MarkWriter;
+use crate::open::LogInfo;
 use crate::settings::{Settings, Sync};
 use bounds::Watch;
 use mend::Failed;
@@ -55,6 +57,8 @@ pub(crate) enum Command {
 pub(crate) enum Order {
     /// Trim.
     Trim(TrimTo, oneshot::Sender<Result<TrimOutcome, TrimError>>),
+    /// Give the log a new identity.
+    Adopt(oneshot::Sender<Result<crate::adopt::Adoption, AppendError>>),
     /// Repair the files and open them again.
     Repair(crate::repair::Told, oneshot::Sender<crate::repair::Answer>),
 }
@@ -230,6 +234,10 @@ impl Writer {
                 let outcome = self.trim(to);
                 let _ = reply.send(outcome);
             }
+            Order::Adopt(reply) => {
+                let adoption = self.adopt();
+                let _ = reply.send(adoption);
+            }
             Order::Repair(told, reply) => {
                 let answer = self.repair(&told);
                 let _ = reply.send(answer);
@@ -238,7 +246,36 @@ impl Writer {
     }
 }
 
+impl Writer {
+    fn adopt(&mut self) -> Result<crate::adopt::Adoption, AppendError> {
+        let adopted = match &mut self.state {
+            State::Open(open) => open.adopt(&self.shared),
+            State::Failed(failed) => return Err(failed.refusal()),
+        };
+        adopted.map_err(|error| AppendError::Failed(self.fail_now(error)))
+    }
+}
+
 impl Open {
+    /// Gives the log a new id: in its meta, in its mark, and to the handles.
+    pub(crate) fn adopt(&mut self, shared: &Shared) -> Result<crate::adopt::Adoption, EngineError> {
+        let before = shared.info();
+        let info = LogInfo { log_id: LogId::random(), ..before.clone() };
+        // NOTE: under its new name no database has anything of it.
+        shared.forget_projected();
+        let extra = Extra {
+            log_id: Some(info.log_id),
+            projected: shared.take_held_back_change(),
+            ..Extra::default()
+        };
+        self.committer.commit(std::iter::empty(), extra)?;
+        self.mark.rename(&info);
+        self.sync(shared)?;
+        let adoption = crate::adopt::Adoption { from: before.log_id, to: info.log_id };
+        shared.set_info(info);
+        Ok(adoption)
+    }
+
     fn commit(&mut self, turn: &mut Turn, sync_due: Instant, shared: &Shared) -> Result<(), EngineError> {
         let appends = turn.appends.iter_mut().map(|(encoded, _)| encoded);
         let extra = Extra { projected: shared.take_held_back_change(), ..Extra::default() };

@@ -10,6 +10,7 @@ use tokio::sync::watch;
 use crate::engine::Engine;
 use crate::error::{AppendError, EngineError};
 use crate::floor::HeldBack;
+use crate::open::LogInfo;
 use crate::retain::Floor;
 
 /// The ends of the log.
@@ -59,6 +60,7 @@ pub struct NoRoom {
 
 /// What the writer shares with the handles.
 pub(crate) struct Shared {
+    info: RwLock<LogInfo>,
     pub(crate) ends: watch::Sender<Ends>,
     pub(crate) health: watch::Sender<Health>,
     /// The open database; none while the log has failed.
@@ -75,8 +77,15 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    pub(crate) fn new(engine: Arc<Engine>, ends: Ends, lost_events: u64, floor: Floor) -> Self {
+    pub(crate) fn new(
+        engine: Arc<Engine>,
+        info: LogInfo,
+        ends: Ends,
+        lost_events: u64,
+        held_back: HeldBack,
+    ) -> Self {
         Self {
+            info: RwLock::new(info),
             ends: watch::Sender::new(ends),
             health: watch::Sender::new(Health::Well),
             engine: RwLock::new(Some(engine)),
@@ -85,8 +94,21 @@ impl Shared {
             lost_events: AtomicU64::new(lost_events),
             refused_events: AtomicU64::new(0),
             no_room: RwLock::new(None),
-            held_back: Mutex::new(HeldBack::kept(floor)),
+            held_back: Mutex::new(held_back),
         }
+    }
+
+    pub(crate) fn info(&self) -> LogInfo {
+        self.info.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn set_info(&self, info: LogInfo) {
+        *self.info.write().unwrap_or_else(PoisonError::into_inner) = info;
+    }
+
+    /// The database has nothing of this log, whatever it had.
+    pub(crate) fn forget_projected(&self) {
+        self.held_back.lock().unwrap_or_else(PoisonError::into_inner).forget();
     }
 
     /// The open database, for one read: who keeps it keeps a failed log from opening again.

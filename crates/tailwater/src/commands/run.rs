@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use eventlog::EventLog;
+use eventlog::{EventLog, Trims};
 use sampler::{PaceSettings, PacedSampler, Sampler, SystemClock};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -19,7 +19,8 @@ use crate::control::client::Client;
 use crate::control::server;
 use crate::failure::{Failure, chain};
 use crate::output;
-use crate::service::{Live, Projecting, Service, blocking, projector};
+use crate::projection;
+use crate::service::{Service, blocking};
 use crate::watch;
 
 /// How long a sampler in the middle of a pass is waited for.
@@ -40,7 +41,7 @@ pub(crate) async fn run(config: &Config) -> Result<(), Failure> {
     announce(config, &log, &mut samplers)?;
     let _health = AbortOnDropHandle::new(tokio::spawn(watch::tell_health(log.clone())));
     let running = start_samplers(&log, samplers)?;
-    let (projecting, projection) = start_projection(config, &log, &stop)?;
+    let (projecting, projection) = projection::start(config, &log, &stop)?;
     let statuses = running.iter().map(PacedSampler::status).collect();
     let service = Service::of_daemon(log.clone(), projecting, statuses, config.migrate);
     let clients = tokio::spawn(server::serve(listener, Arc::new(service), stop.clone()));
@@ -53,7 +54,7 @@ pub(crate) async fn run(config: &Config) -> Result<(), Failure> {
 async fn open_patiently(config: &Config) -> Result<EventLog, Failure> {
     let patience = Instant::now() + HELD_PATIENCE;
     loop {
-        match open_log(config).await {
+        match open_log(config, Trims::Itself).await {
             Ok(log) => return Ok(log),
             Err(OpenFailure::Other(failure)) => return Err(failure),
             Err(OpenFailure::Held(failure)) => {
@@ -94,29 +95,6 @@ fn start_samplers(log: &EventLog, samplers: Vec<PacedSource>) -> Result<Vec<Pace
                 .map_err(|error| Failure::error(chain(&error)))
         })
         .collect()
-}
-
-fn start_projection(
-    config: &Config,
-    log: &EventLog,
-    stop: &CancellationToken,
-) -> Result<(Projecting, Option<JoinHandle<()>>), Failure> {
-    let fingerprint = config.database.as_ref().map(store::DatabaseUrl::fingerprint);
-    log.hold_back(fingerprint).map_err(|error| Failure::error(chain(&error)))?;
-    let (Some(database), Some(fingerprint)) = (&config.database, fingerprint) else {
-        return Ok((Projecting::Disabled, None));
-    };
-    let projector = projector(log, database.clone(), config.migrate);
-    let live = Live { database: database.clone(), status: projector.status() };
-    let (log, status, stop) = (log.clone(), projector.status(), stop.clone());
-    let task = tokio::spawn(async move {
-        let _told = AbortOnDropHandle::new(tokio::spawn(watch::hold_back(log, fingerprint, status)));
-        if let Err(halt) = projector.run(projector::Until::Stopped, &stop).await {
-            let error = chain(&halt);
-            tracing::error!(error, "projecting has halted until tailwater is restarted; recording goes on");
-        }
-    });
-    Ok((Projecting::Live(Arc::new(live)), Some(task)))
 }
 
 /// Says in a few lines what is recorded, where, and what is not set.

@@ -4,55 +4,35 @@
 use std::time::Duration;
 
 use event::span;
+use eventlog::{Backpressure, Bounds, Trims, WhenFull};
 
 use super::meaning::required;
 use super::raw::{ConfigError, RawConfig};
 
-/// The least that a log can be bounded to: fjall's journals alone take up to 192 MiB.
+/// The least that a log can be bounded to: fjall's journals alone take up to 192 MiB for a moment.
 const MAX_BYTES_LEAST: u64 = 256 << 20;
 /// The longest time that an event can be kept and not for ever: a hundred years, as long as a bucket can be.
 const KEEP_MOST: Duration = Duration::from_secs(36_500 * 86_400);
 
-/// The bounds of the log.
+/// The bounds of the log, and what an appender gets while the writer is behind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LogBounds {
-    /// How long events are kept at the least, while there is room; `None`: for ever.
-    pub keep: Option<Duration>,
-    /// The most bytes that the log may take on the disk.
-    pub max_bytes: u64,
-    /// What happens when events that no database has would exceed them.
-    pub when_full: WhenFull,
+    /// How much of the past to keep. Who trims is not a setting: `run` does.
+    pub bounds: Bounds,
     /// What an appender gets when the queue to the writer thread is full.
     pub backpressure: Backpressure,
-}
-
-/// What happens when the log is at its bound and nothing in it may be trimmed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum WhenFull {
-    /// New events are refused.
-    Refuse,
-    /// The oldest events go, though no database has them.
-    DropOldest,
-}
-
-/// What an appender gets when the queue to the writer thread is full.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Backpressure {
-    /// It waits so long for room, then it is refused.
-    Wait(Duration),
-    /// It is refused at once.
-    Refuse,
 }
 
 impl LogBounds {
     /// Checks what was typed.
     pub(super) fn new(raw: &RawConfig) -> Result<Self, ConfigError> {
-        Ok(Self {
+        let bounds = Bounds {
             keep: required(raw, "log.keep", keep)?,
             max_bytes: required(raw, "log.max_bytes", max_bytes)?,
             when_full: required(raw, "log.when_full", when_full)?,
-            backpressure: required(raw, "log.backpressure", backpressure)?,
-        })
+            trims: Trims::WhenAsked,
+        };
+        Ok(Self { bounds, backpressure: required(raw, "log.backpressure", backpressure)? })
     }
 }
 

@@ -161,7 +161,7 @@ fn pattern(text: &str) -> Result<SessionPattern, String> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Backpressure, Origin, Overrides, WhenFull};
+    use super::super::{Origin, Overrides};
     use super::*;
 
     fn config(flags: &[(&'static str, &str)]) -> Result<Config, String> {
@@ -179,13 +179,8 @@ mod tests {
         let config = config(&[]).unwrap();
         assert_eq!(config.data_dir, PathBuf::from("/home/x/.local/share/tailwater"));
         assert_eq!(config.sync, eventlog::Sync::default());
-        let bounds = LogBounds {
-            keep: None,
-            max_bytes: 8 << 30,
-            when_full: WhenFull::Refuse,
-            backpressure: Backpressure::Wait(Duration::from_secs(10)),
-        };
-        assert_eq!(config.log, bounds);
+        let defaults = eventlog::Settings::default();
+        assert_eq!(config.log, LogBounds { bounds: defaults.bounds, backpressure: defaults.backpressure });
         assert_eq!(config.database, None);
         assert_eq!(config.host, Some(HostSampling { interval: Duration::from_secs(5) }));
         assert!(config.tmux.is_some());

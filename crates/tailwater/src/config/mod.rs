@@ -8,7 +8,7 @@ pub mod catalogue;
 mod meaning;
 mod raw;
 
-pub use bounds::{Backpressure, LogBounds, WhenFull};
+pub use bounds::LogBounds;
 pub use catalogue::{CATALOGUE, Setting};
 pub use meaning::{Config, HostSampling, TmuxSampling};
 pub use raw::{ConfigError, Origin, Overrides, RawConfig, RawValue, default_path};

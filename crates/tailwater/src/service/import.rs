@@ -1,6 +1,6 @@
 //! Importing NDJSON: one chunk of a larger input, all of it or nothing.
 
-use eventlog::{AppendError, EventLog};
+use eventlog::{AppendError, Batch, EventLog, Order};
 use serde::{Deserialize, Serialize};
 
 use super::record::read_events;
@@ -36,14 +36,15 @@ pub(super) fn import(
     if events.is_empty() {
         return Ok(ImportAnswer { skipped, ..ImportAnswer::default() });
     }
-    let outcome = log.append(events).map_err(|error| {
-        let fate = match error {
-            // NOTE: a failed fsync leaves open what of it is on the disk; recovery decides.
-            AppendError::Failed(_) => "the part that was under way was not acknowledged",
-            _ => "nothing of the part that was under way was imported",
-        };
-        Failure::error(format!("{}; {fate}", chain(&error)))
-    })?;
+    let outcome =
+        log.append(Batch { events, order: Order::Import, ..Batch::default() }).map_err(|error| {
+            let fate = match error {
+                // NOTE: a failed fsync leaves open what of it is on the disk; recovery decides.
+                AppendError::Failed(_) => "the part that was under way was not acknowledged",
+                _ => "nothing of the part that was under way was imported",
+            };
+            Failure::error(format!("{}; {fate}", chain(&error)))
+        })?;
     Ok(ImportAnswer {
         imported: outcome.events,
         first_position: Some(outcome.first.0),

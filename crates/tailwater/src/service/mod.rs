@@ -21,8 +21,9 @@ use crate::failure::{Failure, chain};
 use crate::render::Style;
 
 pub(crate) use import::ImportAnswer;
-pub(crate) use project::{Live, ProjectAnswer, projector};
+pub(crate) use project::{Live, LogProjector, ProjectAnswer, projector};
 pub(crate) use record::record;
+pub(crate) use status::HoleObject;
 pub(crate) use status::{LogStatAnswer, StatusAnswer};
 pub(crate) use upkeep::{AdoptAnswer, Damage, RepairAnswer, TrimAnswer, VerifyAnswer, repair_unopened};
 pub(crate) use walk::{Begin, WalkAnswer};
@@ -97,8 +98,8 @@ impl Handler for Service {
             }
             Task::LogVerify => answer(self.verify(output, stop).await?),
             Task::LogRepair => answer(self.repair(output, stop).await?),
-            Task::LogTrim { before, dry_run } => answer(self.trim(before, dry_run).await?),
             Task::LogAdopt => answer(self.adopt().await?),
+            Task::LogTrim { before, dry_run } => answer(self.trim(before, dry_run).await?),
         }
     }
 }

@@ -16,6 +16,7 @@ use crate::adapter::LogSource;
 use crate::control::Progress;
 use crate::control::output::Output;
 use crate::failure::{Failure, chain};
+use crate::projection::Pauser;
 use crate::service::Projecting;
 
 /// The daemon's own projection.
@@ -24,6 +25,8 @@ pub(crate) struct Live {
     pub database: DatabaseUrl,
     /// What it tells about itself.
     pub status: watch::Receiver<Status>,
+    /// Stops it for a while.
+    pub pauser: Pauser,
 }
 
 /// The answer to `project`. Other tools build on it.
@@ -69,7 +72,7 @@ impl ProjectAnswer {
 }
 
 /// The projector of a log into a database.
-pub(super) type LogProjector = Projector<LogSource, TimescaleTarget>;
+pub(crate) type LogProjector = Projector<LogSource, TimescaleTarget>;
 
 /// A projector of this log into this database.
 #[must_use]

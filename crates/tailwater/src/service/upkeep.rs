@@ -7,10 +7,11 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
-use super::{Service, blocking};
-use crate::control::Progress;
+use super::status::HoleObject;
+use super::{Projecting, Service, blocking};
 use crate::control::output::Output;
 use crate::failure::Failure;
+use crate::projection;
 use crate::selection::Place;
 
 /// A run of positions that cannot be read.
@@ -20,9 +21,9 @@ pub(crate) struct Damage {
     pub from: u64,
     /// The last position of it.
     pub to: u64,
-    /// How many bytes are there.
+    /// Bytes that were read there and are not right; 0 where nothing could be read at all.
     pub bytes: u64,
-    /// What is wrong with them.
+    /// What is wrong with the first of them.
     pub reason: String,
 }
 
@@ -31,10 +32,16 @@ pub(crate) struct Damage {
 pub(crate) struct VerifyAnswer {
     /// How many events were read and are good.
     pub events: u64,
-    /// How many positions lie in holes.
-    pub hole_positions: u64,
+    /// Bytes of their records.
+    pub bytes: u64,
+    /// How many of them a newer version wrote.
+    pub unknown_events: u64,
+    /// Runs of positions that have no event any more.
+    pub holes: Vec<HoleObject>,
     /// What cannot be read.
     pub damaged: Vec<Damage>,
+    /// Blocks of positions that the index by time does not tell right.
+    pub wrong_blocks: u64,
     /// How long it took.
     pub seconds: f64,
 }
@@ -42,10 +49,14 @@ pub(crate) struct VerifyAnswer {
 /// The answer to `log repair`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct RepairAnswer {
-    /// What was put aside; holes are in its place.
-    pub damaged: Vec<Damage>,
-    /// The folder where it is kept; absent when nothing was damaged.
-    pub kept_in: Option<String>,
+    /// How many events were saved.
+    pub events: u64,
+    /// What could not be: new holes.
+    pub holes: Vec<HoleObject>,
+    /// Bytes of files that should hold something and could not be read.
+    pub damaged_bytes: u64,
+    /// Where the old files are.
+    pub kept_in: String,
 }
 
 /// The answer to `log trim`.
@@ -55,14 +66,14 @@ pub(crate) struct TrimAnswer {
     pub dry_run: bool,
     /// How many events went.
     pub events: u64,
-    /// How many bytes of the disk they took.
-    pub bytes: u64,
+    /// How many of them no database had.
+    pub dropped: u64,
     /// How many segments they filled.
     pub segments: u64,
     /// The first position that is there now.
     pub first_position: u64,
-    /// The position from which on a database has nothing yet, when that held more back.
-    pub held_back_by: Option<u64>,
+    /// The position from which on the database has nothing yet, when that held more back.
+    pub held_back_at: Option<u64>,
 }
 
 /// The answer to `log adopt`.
@@ -81,7 +92,7 @@ impl Service {
         stop: &CancellationToken,
     ) -> Result<VerifyAnswer, Failure> {
         let (log, output, stop) = (self.log.clone(), output.clone(), stop.clone());
-        blocking(move || engine::verify(&log, teller(output), || stop.is_cancelled())).await
+        blocking(move || engine::verify(&log, &output, &stop)).await
     }
 
     pub(super) async fn repair(
@@ -90,30 +101,33 @@ impl Service {
         stop: &CancellationToken,
     ) -> Result<RepairAnswer, Failure> {
         let (log, output, stop) = (self.log.clone(), output.clone(), stop.clone());
-        blocking(move || engine::repair(&log, teller(output), || stop.is_cancelled())).await
+        blocking(move || engine::repair(&log, output, stop)).await
+    }
+
+    /// The projection stands still meanwhile, and claims its range as another log afterwards.
+    pub(super) async fn adopt(&self) -> Result<AdoptAnswer, Failure> {
+        let _paused = match &self.projecting {
+            Projecting::Live(live) => projection::pause(&live.pauser).await,
+            Projecting::Disabled | Projecting::Idle => None,
+        };
+        let log = self.log.clone();
+        blocking(move || engine::adopt(&log)).await
     }
 
     pub(super) async fn trim(&self, before: Option<Place>, dry_run: bool) -> Result<TrimAnswer, Failure> {
         let log = self.log.clone();
         blocking(move || engine::trim(&log, before, dry_run)).await
     }
-
-    pub(super) async fn adopt(&self) -> Result<AdoptAnswer, Failure> {
-        let log = self.log.clone();
-        blocking(move || engine::adopt(&log)).await
-    }
 }
 
-/// Repairs a log that does not open.
+/// Repairs a log that no process has open; it need not open.
 ///
 /// # Errors
 /// When it cannot be repaired, or another process has it.
-pub(crate) async fn repair_unopened(data_dir: &Path) -> Result<RepairAnswer, Failure> {
+pub(crate) async fn repair_unopened(
+    data_dir: &Path,
+    progress: impl Fn(u64, u64) + Send + 'static,
+) -> Result<RepairAnswer, Failure> {
     let data_dir = data_dir.to_owned();
-    blocking(move || engine::repair_unopened(&data_dir)).await
-}
-
-/// Tells how many positions of how many are done.
-fn teller(output: Output) -> impl Fn(u64, u64) {
-    move |done, total| output.progress(Progress { done, total, waiting: None })
+    blocking(move || engine::repair_unopened(&data_dir, progress)).await
 }

@@ -141,7 +141,7 @@ impl Service {
         output: &Output,
         stop: &CancellationToken,
     ) -> Result<WalkAnswer, Failure> {
-        let renderer = Renderer::new(style, self.log.info().host.clone());
+        let renderer = Renderer::new(style, self.log.info().host);
         let walk = Arc::new(Walk { log: self.log.clone(), selection, renderer, end });
         let mut answer = WalkAnswer { events: 0, unknown: 0, holes: 0, next_position: start.0 };
         let mut at = start;

@@ -12,7 +12,9 @@ use crate::control::output::Told;
 use crate::failure::Failure;
 use crate::output::{self, Sheet, bytes, count};
 use crate::selection::Place;
-use crate::service::{AdoptAnswer, Damage, RepairAnswer, TrimAnswer, VerifyAnswer, repair_unopened};
+use crate::service::{
+    AdoptAnswer, Damage, HoleObject, RepairAnswer, TrimAnswer, VerifyAnswer, repair_unopened,
+};
 
 /// Checks every record and prints what is damaged.
 ///
@@ -30,16 +32,21 @@ pub(super) async fn verify(config: &Config, format: Format) -> Result<(), Failur
             output::line(&verified(&answer))?;
         }
     }
-    match lost(&answer.damaged) {
-        0 => Ok(()),
-        positions => Err(Failure::unhealthy(format!(
-            "{} positions are damaged: `tailwater log repair` puts what is there aside and leaves holes",
-            count(positions)
-        ))),
-    }
+    ailment(&answer).map_or(Ok(()), |ailment| Err(Failure::unhealthy(ailment)))
 }
 
-/// Puts aside what cannot be read; without a daemon also of a log that does not open.
+/// What is wrong, and what to do.
+fn ailment(answer: &VerifyAnswer) -> Option<String> {
+    let damaged: u64 = answer.damaged.iter().map(|it| it.to.saturating_sub(it.from) + 1).sum();
+    let what = match (damaged, answer.wrong_blocks) {
+        (0, 0) => return None,
+        (0, blocks) => format!("the index by time is wrong in {} blocks", count(blocks)),
+        (positions, _) => format!("{} positions cannot be read", count(positions)),
+    };
+    Some(format!("{what}: `tailwater log repair` makes a new log of what can be read, and holes of the rest"))
+}
+
+/// Makes a new log of what can be read; without a daemon also of one that does not open.
 ///
 /// # Errors
 /// When it cannot be repaired.
@@ -48,12 +55,25 @@ pub(super) async fn repair(config: &Config, format: Format) -> Result<(), Failur
     let answer: RepairAnswer = if is_daemon {
         ask(config, Task::LogRepair).await?.0
     } else {
-        repair_unopened(&config.data_dir).await?
+        let bar = bar::of_bytes("reading", 0);
+        let told = bar.clone();
+        let repaired = repair_unopened(&config.data_dir, move |done, total| {
+            told.set_length(total);
+            told.set_position(done);
+        });
+        let repaired = repaired.await;
+        bar.finish_and_clear();
+        repaired?
     };
     match format {
         Format::Json => output::json(&answer),
-        Format::Csv => damage_sheet(&answer.damaged).print(format),
-        Format::Table => output::line(&repaired(&answer)),
+        Format::Csv => holes_sheet(&answer.holes).print(format),
+        Format::Table => {
+            if !answer.holes.is_empty() {
+                holes_sheet(&answer.holes).print(format)?;
+            }
+            output::line(&repaired(&answer))
+        }
     }
 }
 
@@ -126,43 +146,65 @@ fn fields(answer: &Value) -> Sheet {
     Sheet::of_fields(members.map(|(name, value)| (name.as_str(), text(value))).collect())
 }
 
-/// How many positions are damaged.
-fn lost(damaged: &[Damage]) -> u64 {
-    damaged.iter().map(|it| it.to.saturating_sub(it.from) + 1).sum()
-}
-
-fn verified(answer: &VerifyAnswer) -> String {
-    let holes = match answer.hole_positions {
-        0 => String::new(),
-        positions => format!(", {} positions in holes", count(positions)),
+fn holes_sheet(holes: &[HoleObject]) -> Sheet {
+    let row = |it: &HoleObject| {
+        vec![it.from.to_string(), it.to.to_string(), it.events.to_string(), it.cause.clone()]
     };
-    format!("{} events are good{holes}, in {:.1} s", count(answer.events), answer.seconds)
-}
-
-fn repaired(answer: &RepairAnswer) -> String {
-    let bytes_kept = bytes(answer.damaged.iter().map(|it| it.bytes).sum());
-    match &answer.kept_in {
-        None => "nothing is damaged; the log was left as it is".to_owned(),
-        Some(path) => {
-            let positions = count(lost(&answer.damaged));
-            format!(
-                "{positions} positions are holes now; the {bytes_kept} that were there are kept in {path}"
-            )
-        }
+    Sheet {
+        columns: ["from", "to", "events", "cause"].map(str::to_owned).to_vec(),
+        rows: holes.iter().map(row).collect(),
     }
 }
 
+fn positions(holes: &[HoleObject]) -> u64 {
+    holes.iter().map(|hole| hole.events).sum()
+}
+
+fn verified(answer: &VerifyAnswer) -> String {
+    let holes = match positions(&answer.holes) {
+        0 => String::new(),
+        positions => format!(", {} positions in holes", count(positions)),
+    };
+    let unknown = match answer.unknown_events {
+        0 => String::new(),
+        events => format!(", {} of them written by a newer version", count(events)),
+    };
+    format!("{} events are good{unknown}{holes}, in {:.1} s", count(answer.events), answer.seconds)
+}
+
+fn repaired(answer: &RepairAnswer) -> String {
+    let events = count(answer.events);
+    let lost = match positions(&answer.holes) {
+        0 => "nothing is missing".to_owned(),
+        positions => format!("{} positions are holes now", count(positions)),
+    };
+    let unread = match answer.damaged_bytes {
+        0 => String::new(),
+        damaged => format!(" ({} could not be read)", bytes(damaged)),
+    };
+    format!("{events} events were saved, {lost}{unread}; the old files are in {}", answer.kept_in)
+}
+
 fn trimmed(answer: &TrimAnswer) -> String {
-    let (went, begins) = if answer.dry_run { ("would go", "would begin") } else { ("are gone", "begins") };
-    let held_back = match answer.held_back_by {
-        Some(position) => format!("; no database has what lies from position {position} on, so that stays"),
+    if answer.segments == 0 && answer.held_back_at.is_none() {
+        return format!(
+            "nothing to trim: whole segments go, and the oldest one is wanted; the log begins at position {}",
+            answer.first_position
+        );
+    }
+    let (went, begins) = if answer.dry_run { ("would go", "begins") } else { ("are gone", "begins") };
+    let dropped = match answer.dropped {
+        0 => String::new(),
+        events => format!(" ({} of them were in no database)", count(events)),
+    };
+    let held_back = match answer.held_back_at {
+        Some(position) => format!("; the database has nothing from position {position} on, so that stays"),
         None => String::new(),
     };
     format!(
-        "{} events in {} segments ({}) {went}; the log {begins} at position {}{held_back}",
+        "{} events in {} segments {went}{dropped}; the log {begins} at position {}{held_back}",
         count(answer.events),
         answer.segments,
-        bytes(answer.bytes),
         answer.first_position
     )
 }
@@ -175,24 +217,54 @@ mod tests {
         Damage { from, to, bytes: 1_024, reason: "the checksum differs".to_owned() }
     }
 
+    fn hole(from: u64, to: u64) -> HoleObject {
+        HoleObject { from, to, events: to + 1 - from, cause: "damaged".to_owned() }
+    }
+
     #[test]
     fn a_verification_in_words() {
-        let answer = VerifyAnswer { events: 1_200, hole_positions: 0, damaged: Vec::new(), seconds: 0.25 };
+        let answer = VerifyAnswer {
+            events: 1_200,
+            bytes: 9_000,
+            unknown_events: 0,
+            holes: Vec::new(),
+            damaged: Vec::new(),
+            wrong_blocks: 0,
+            seconds: 0.25,
+        };
         assert_eq!(verified(&answer), "1,200 events are good, in 0.2 s");
-        let answer = VerifyAnswer { hole_positions: 7, damaged: vec![damage(3, 5), damage(9, 9)], ..answer };
-        assert_eq!(verified(&answer), "1,200 events are good, 7 positions in holes, in 0.2 s");
-        assert_eq!(lost(&answer.damaged), 4);
+        assert_eq!(ailment(&answer), None);
+        let index = VerifyAnswer { wrong_blocks: 3, ..answer.clone() };
+        assert!(
+            ailment(&index).unwrap().starts_with("the index by time is wrong in 3 blocks: `tailwater log")
+        );
+        let answer = VerifyAnswer {
+            unknown_events: 2,
+            holes: vec![hole(20, 26)],
+            damaged: vec![damage(3, 5), damage(9, 9)],
+            ..answer
+        };
+        assert_eq!(
+            verified(&answer),
+            "1,200 events are good, 2 of them written by a newer version, 7 positions in holes, in 0.2 s"
+        );
+        assert!(ailment(&answer).unwrap().starts_with("4 positions cannot be read: "));
     }
 
     #[test]
     fn a_repair_in_words() {
-        let nothing = RepairAnswer { damaged: Vec::new(), kept_in: None };
-        assert_eq!(repaired(&nothing), "nothing is damaged; the log was left as it is");
-        let some = RepairAnswer { damaged: vec![damage(3, 5)], kept_in: Some("/data/damaged-1".to_owned()) };
+        let answer = RepairAnswer {
+            events: 1_000,
+            holes: Vec::new(),
+            damaged_bytes: 0,
+            kept_in: "/data/log.damaged-1".to_owned(),
+        };
         assert_eq!(
-            repaired(&some),
-            "3 positions are holes now; the 1.0 KiB that were there are kept in /data/damaged-1"
+            repaired(&answer),
+            "1,000 events were saved, nothing is missing; the old files are in /data/log.damaged-1"
         );
+        let some = RepairAnswer { holes: vec![hole(3, 5)], damaged_bytes: 1_024, ..answer };
+        assert!(repaired(&some).contains("3 positions are holes now (1.0 KiB could not be read)"));
     }
 
     #[test]
@@ -200,19 +272,16 @@ mod tests {
         let answer = TrimAnswer {
             dry_run: true,
             events: 2_000_000,
-            bytes: 64 << 20,
+            dropped: 0,
             segments: 2,
-            first_position: 2_000_001,
-            held_back_by: None,
+            first_position: 1,
+            held_back_at: None,
         };
-        assert_eq!(
-            trimmed(&answer),
-            "2,000,000 events in 2 segments (64.0 MiB) would go; the log would begin at position 2000001"
-        );
-        let held = TrimAnswer { dry_run: false, held_back_by: Some(2_500_000), ..answer };
-        assert!(trimmed(&held).contains("are gone;"));
-        assert!(
-            trimmed(&held).ends_with("no database has what lies from position 2500000 on, so that stays")
-        );
+        assert_eq!(trimmed(&answer), "2,000,000 events in 2 segments would go; the log begins at position 1");
+        let held = TrimAnswer { dry_run: false, dropped: 7, held_back_at: Some(2_500_000), ..answer.clone() };
+        assert!(trimmed(&held).contains("are gone (7 of them were in no database);"));
+        assert!(trimmed(&held).ends_with("nothing from position 2500000 on, so that stays"));
+        let nothing = TrimAnswer { events: 0, segments: 0, ..answer };
+        assert!(trimmed(&nothing).starts_with("nothing to trim"));
     }
 }
