@@ -231,7 +231,7 @@ fn an_import_of_many_chunks_is_whole_and_in_order() {
 }
 
 fn no_leftovers(data: &Path) -> bool {
-    let known = ["log", "lock", "tailwater.sock"];
+    let known = ["log", "lock", "mark", "tailwater.sock"];
     fs::read_dir(data).unwrap().all(|entry| known.contains(&entry.unwrap().file_name().to_str().unwrap()))
 }
 

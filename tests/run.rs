@@ -6,11 +6,11 @@ mod support;
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
 use serde_json::Value;
 use support::daemon::Daemon;
 use support::database::Database;
-use support::{agent_line, eventually, json, record, stderr, tailwater};
+use support::{agent_line, eventually, json, record, stderr, stdout, tailwater};
 use tempfile::tempdir;
 
 #[test]
@@ -87,25 +87,52 @@ fn a_listen_address_is_accepted_and_nothing_listens() {
 }
 
 #[test]
-fn a_failed_log_ends_it_with_one_line() {
+fn a_full_disk_is_told_and_survived_and_what_was_lost_is_a_gap() {
     let home = tempdir().unwrap();
     let data = home.path().join("data");
     json(&record(&data, &agent_line("a", 1, 1.0)));
     let plain = tailwater(&data);
     let environment: Vec<_> =
         plain.get_envs().filter_map(|(key, value)| Some((key.to_owned(), value?.to_owned()))).collect();
-    let script = format!("trap '' XFSZ; ulimit -f 1024; exec {} run", env!("CARGO_BIN_EXE_tailwater"));
+    // A file may not grow beyond 512 KiB, as if the disk were full there.
+    let script = format!("ulimit -S -f 1024; exec {} run", env!("CARGO_BIN_EXE_tailwater"));
     let mut limited = Command::new("sh");
-    limited.env_clear().envs(environment).args(["-c", &script]).stdin(Stdio::null());
+    limited.env_clear().envs(environment).env("TAILWATER_HOST_INTERVAL", "100ms");
+    limited.args(["-c", &script]).stdin(Stdio::null());
     let daemon = Daemon::start_command(&data, &mut limited);
     let many: String = (0..20_000).map(|second| agent_line("b", second, 1.0)).collect();
     let refused = record(&data, &many);
     assert_eq!(refused.status.code(), Some(2));
-    assert!(stderr(&refused).contains("File too large"), "{}", stderr(&refused));
-    let (status, output) = daemon.wait();
-    assert_eq!(status.code(), Some(2), "{output}");
-    assert!(output.contains("the log has failed") && output.contains("File too large"), "{output}");
-    assert_eq!(json(&record(&data, &agent_line("a", 2, 1.0)))["accepted"], 1, "and opens again");
+    let error = stderr(&refused);
+    assert!(error.contains("File too large") && error.trim_end().lines().count() == 1, "{error}");
+    let recording = daemon.status()["recording"].clone();
+    assert_eq!(recording["state"], "failed");
+    assert!(recording["error"].as_str().unwrap().contains("it goes on by itself when it can"), "{recording}");
+    assert_eq!(record(&data, &agent_line("a", 2, 1.0)).status.code(), Some(2));
+    eventually("the sampler's events are refused", || {
+        (daemon.output().contains("the log refuses the sampler's events")).then_some(())
+    });
+
+    let pid = Pid::from_raw(i32::try_from(daemon.pid()).unwrap());
+    let unlimited = Rlimit { current: None, maximum: None };
+    prlimit(pid, Resource::Fsize, unlimited).unwrap();
+    eventually("recording goes on", || (daemon.status()["recording"]["state"] == "ok").then_some(()));
+    json(&record(&data, &agent_line("a", 3, 1.0)));
+    eventually("the loss is told", || (daemon.status()["gaps"]["events"].as_u64() > Some(0)).then_some(()));
+    let export = tailwater(&data).args(["log", "export"]).output().unwrap();
+    let events: Vec<Value> =
+        stdout(&export).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let agents = |name: &str| events.iter().filter(|event| event["agent_name"] == name).count();
+    assert_eq!((agents("a"), agents("b")), (2, 0), "what was acknowledged, and nothing of what was not");
+    assert!(events.iter().any(|event| event["kind"] == "gap" && event["reason"] == "log_failed"));
+    let (status, output) = daemon.stop();
+    assert!(status.success(), "{output}");
+    let told = |text: &str| output.lines().filter(|line| line.contains(text)).count();
+    assert_eq!(
+        (told("watch: the log takes no events"), told("watch: the log takes events again")),
+        (1, 1),
+        "{output}"
+    );
 }
 
 #[test]

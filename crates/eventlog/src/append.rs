@@ -184,17 +184,17 @@ impl EventLog {
 
 impl Sink for EventLog {
     fn append(&self, events: Vec<Event>) -> Result<Accepted, SinkError> {
-        let outcome = EventLog::append(self, events).map_err(sink_error)?;
+        let outcome = EventLog::append(self, events).map_err(|error| sink_error(&error))?;
         Ok(Accepted { first: outcome.first, last: outcome.last(), events: outcome.events })
     }
 
     fn offer(&self, events: Vec<Event>) -> Result<(), SinkError> {
-        EventLog::offer(self, events).map_err(sink_error)
+        EventLog::offer(self, events).map_err(|error| sink_error(&error))
     }
 }
 
-fn sink_error(error: AppendError) -> SinkError {
-    let kind = match &error {
+fn sink_error(error: &AppendError) -> SinkError {
+    let kind = match error {
         AppendError::Invalid { .. } | AppendError::TooLarge { .. } | AppendError::Encode { .. } => {
             SinkErrorKind::Invalid
         }
@@ -202,5 +202,5 @@ fn sink_error(error: AppendError) -> SinkError {
         AppendError::Failed(_) => SinkErrorKind::Failed,
         AppendError::Closed => SinkErrorKind::Closed,
     };
-    SinkError::new(kind, error.to_string()).caused_by(error)
+    SinkError::new(kind, crate::error::chain(&error))
 }

@@ -57,6 +57,7 @@ fn dispatch(cli: &Cli) -> Result<(), Failure> {
             |error| Failure { exit: ERROR, message: format!("cannot start the runtime: {error}") },
         )?;
     let outcome = runtime.block_on(async {
+        let _limits = signals::refuse_large_files();
         match &cli.command {
             Command::Run(_) => commands::run::run(&config).await,
             Command::Record(args) => commands::record::record(&config, args).await,

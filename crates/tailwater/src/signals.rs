@@ -23,6 +23,15 @@ pub(crate) fn cancel_on_signal(stop: CancellationToken) -> JoinHandle<()> {
     })
 }
 
+/// SIGXFSZ of signal(7), the same number on every machine that tailwater is built for.
+const FILE_TOO_LARGE: i32 = 25;
+
+/// From now on a file that grows beyond the limit of the process is an error of that write. Without a handler the
+/// signal would end the process. It lasts as long as what it gives.
+pub(crate) fn refuse_large_files() -> Option<Signal> {
+    signal(SignalKind::from_raw(FILE_TOO_LARGE)).ok()
+}
+
 async fn listen(mut interrupt: Signal, mut terminate: Signal, stop: CancellationToken) {
     let mut first = None;
     loop {

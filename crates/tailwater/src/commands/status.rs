@@ -24,7 +24,7 @@ pub(crate) async fn status(config: &Config, args: &FormatArgs) -> Result<(), Fai
 }
 
 fn sheet(status: &StatusAnswer, format: Format) -> Sheet {
-    let log = &status.log;
+    let (log, recording) = (&status.log, &status.recording);
     let projection = &status.projection;
     let text = |value: Option<String>| value.unwrap_or_default();
     let bytes = if format == Format::Table { output::bytes(log.bytes) } else { log.bytes.to_string() };
@@ -35,9 +35,10 @@ fn sheet(status: &StatusAnswer, format: Format) -> Sheet {
         ("log.next_position", log.next_position.to_string()),
         ("log.durable_position", log.durable_position.to_string()),
         ("log.bytes", bytes),
-        ("log.hole_events", log.hole_events.to_string()),
-        ("log.refused_events", log.refused_events.to_string()),
-        ("log.error", text(log.error.clone())),
+        ("recording.state", recording.state.clone()),
+        ("recording.refused_events", recording.refused_events.to_string()),
+        ("recording.hole_events", recording.hole_events.to_string()),
+        ("recording.error", text(recording.error.clone())),
         ("projection.state", projection.state.clone()),
         ("projection.next_position", text(projection.next_position.map(|next| next.to_string()))),
         ("projection.lag_events", text(projection.lag_events.map(|lag| lag.to_string()))),

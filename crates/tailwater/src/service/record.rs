@@ -49,7 +49,7 @@ pub(crate) fn record(log: &EventLog, ndjson: &[u8], skip_invalid: bool) -> Resul
 fn refused(error: &AppendError) -> Failure {
     let fate = match error {
         // NOTE: a failed fsync leaves open what of it is on the disk; recovery decides.
-        AppendError::Failed(_) => "this request was not acknowledged: record it again after a restart",
+        AppendError::Failed(_) => "this request was not acknowledged: record it again later",
         _ => "nothing was recorded",
     };
     Failure::error(format!("{}; {fate}", chain(error)))

@@ -17,6 +17,8 @@ use crate::failure::{Failure, chain};
 pub(crate) struct StatusAnswer {
     /// The log.
     pub log: LogObject,
+    /// Whether it takes events.
+    pub recording: RecordingObject,
     /// Its projection.
     pub projection: ProjectionObject,
     /// Long work that is under way.
@@ -51,10 +53,17 @@ pub(crate) struct LogObject {
     pub durable_position: u64,
     /// Bytes on the disk, journals included.
     pub bytes: u64,
-    /// Positions that have no event any more.
-    pub hole_events: u64,
+}
+
+/// Whether the log takes events.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct RecordingObject {
+    /// `ok`, `full` (at its bound) or `failed`.
+    pub state: String,
     /// Events that callers were told are not kept, since the log was opened.
     pub refused_events: u64,
+    /// Positions that have no event any more.
+    pub hole_events: u64,
     /// Why the log takes no events now; null when it does.
     pub error: Option<String>,
 }
@@ -116,7 +125,7 @@ impl StatusAnswer {
     /// Why a person or a supervisor should look, if they should.
     #[must_use]
     pub(crate) fn ailment(&self) -> Option<String> {
-        if let Some(error) = &self.log.error {
+        if let Some(error) = &self.recording.error {
             return Some(error.clone());
         }
         let projection = &self.projection;
@@ -143,6 +152,7 @@ impl Service {
         }
         Ok(StatusAnswer {
             log: self.log_object(&stat),
+            recording: self.recording(&stat),
             projection: self.projection().await,
             jobs: Vec::new(),
             quarantine: Counted { events: self.quarantined() },
@@ -178,19 +188,23 @@ impl Service {
             next_position: stat.ends.next.0,
             durable_position: stat.ends.durable.0,
             bytes: stat.bytes,
-            hole_events: stat.holes.iter().map(Hole::positions).sum(),
-            refused_events: stat.refused_events,
-            error: self.log_error(stat),
         }
     }
 
-    /// Why the log takes no events now.
-    fn log_error(&self, stat: &Stat) -> Option<String> {
-        if let Some(failure) = self.log.failure() {
-            return Some(chain(&failure));
+    fn recording(&self, stat: &Stat) -> RecordingObject {
+        let no_room =
+            stat.no_room.map(|NoRoom { bytes, max_bytes }| AppendError::NoRoom { bytes, max_bytes });
+        let (state, error) = match (self.log.failure(), no_room) {
+            (Some(failure), _) => ("failed", Some(chain(&failure))),
+            (None, Some(no_room)) => ("full", Some(chain(&no_room))),
+            (None, None) => ("ok", None),
+        };
+        RecordingObject {
+            state: state.to_owned(),
+            refused_events: stat.refused_events,
+            hole_events: stat.holes.iter().map(Hole::positions).sum(),
+            error,
         }
-        let NoRoom { bytes, max_bytes } = stat.no_room?;
-        Some(chain(&AppendError::NoRoom { bytes, max_bytes }))
     }
 
     fn quarantined(&self) -> u64 {
