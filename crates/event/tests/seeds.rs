@@ -6,6 +6,8 @@
     reason = "helpers of tests panic as tests do"
 )]
 
+#[path = "../../../fuzz/checks/import.rs"]
+mod import;
 #[path = "../../../fuzz/checks/ndjson.rs"]
 mod ndjson;
 #[path = "../../../fuzz/checks/record.rs"]
@@ -35,4 +37,9 @@ fn every_seed_of_record_holds() {
 #[test]
 fn every_seed_of_ndjson_holds() {
     run("ndjson", |bytes| ndjson::check(bytes) > 0);
+}
+
+#[test]
+fn every_seed_of_import_holds() {
+    run("import", |bytes| import::check(bytes) > 0);
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use event::wire::{self, RECORD_HEADER_BYTES};
+use event::wire::{Checker, RECORD_HEADER_BYTES};
 use event::{BirthId, LogId, Position, Time};
 use fjall::{OwnedWriteBatch, PersistMode};
 
@@ -23,7 +23,7 @@ const MEMTABLE_PAUSE: Duration = Duration::from_millis(2);
 /// The end of an open log, where the next event goes.
 pub(crate) struct Committer {
     pub(crate) engine: Arc<Engine>,
-    pub(crate) birth: BirthId,
+    pub(crate) checker: Checker,
     /// The position that the next event gets.
     pub(crate) next: Position,
     /// The last record that was committed, or the end of the last hole.
@@ -74,7 +74,7 @@ impl Committer {
         let journals = engine.database.journal_count();
         Ok(Self {
             engine,
-            birth,
+            checker: Checker::new(&birth),
             next,
             last,
             lost_events,
@@ -172,7 +172,9 @@ impl Committer {
         for record_end in &encoded.ends {
             let record = encoded.records.get_mut(start..record_end.end).unwrap_or_default();
             debug_assert!(record.len() > RECORD_HEADER_BYTES, "an encoded event has a payload");
-            let checksum = wire::seal(&self.birth, self.next, record)
+            let checksum = self
+                .checker
+                .seal(self.next, record)
                 .map_err(|error| fjall::Error::Io(std::io::Error::other(error)))?;
             batch.insert(&self.segment.events, position_key(self.next), &*record);
             self.last = LastDurable { position: self.next, checksum };

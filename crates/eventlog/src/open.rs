@@ -12,6 +12,7 @@ use std::thread::JoinHandle;
 use std::time::SystemTime;
 
 use crossbeam_channel::Sender;
+use event::wire::Checker;
 use event::{BirthId, HostName, LogId, Time};
 use fjall::{Database, KeyspaceCreateOptions, PersistMode};
 use tokio::sync::{oneshot, watch};
@@ -44,7 +45,7 @@ pub struct LogInfo {
 pub struct EventLog(Arc<Inner>);
 
 struct Inner {
-    birth: BirthId,
+    checker: Checker,
     path: PathBuf,
     settings: Settings,
     recovery: Recovery,
@@ -72,7 +73,7 @@ impl EventLog {
         let (ends, info, recovery) = (opened.ends(), opened.info, opened.recovery);
         let engine = Arc::clone(&opened.committer.engine);
         let held_back = crate::floor::read(&engine)?;
-        let birth = info.birth_id;
+        let checker = Checker::new(&info.birth_id);
         let shared = Arc::new(Shared::new(engine, info, ends, opened.committer.lost_events, held_back));
         let (queue, commands) = crossbeam_channel::bounded(settings.queue_appends_max);
         let writer = Writer {
@@ -87,7 +88,7 @@ impl EventLog {
             .spawn(move || writer.run())
             .map_err(|source| OpenError::Thread { source })?;
         let writer = Mutex::new(Some(thread));
-        Ok(Self(Arc::new(Inner { birth, path, settings, recovery, queue, shared, writer, _lock: lock })))
+        Ok(Self(Arc::new(Inner { checker, path, settings, recovery, queue, shared, writer, _lock: lock })))
     }
 
     /// What the log knows about itself.
@@ -96,8 +97,8 @@ impl EventLog {
         self.0.shared.info()
     }
 
-    pub(crate) fn birth(&self) -> &BirthId {
-        &self.0.birth
+    pub(crate) fn checker(&self) -> Checker {
+        self.0.checker
     }
 
     /// What opening it found and did.

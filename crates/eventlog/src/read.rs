@@ -90,7 +90,7 @@ impl EventLog {
 
     pub(crate) fn entry(&self, position: Position, record: &[u8]) -> Result<Entry, ReadError> {
         let damaged = |reason: wire::RecordError| ReadError::Damaged { position, reason: reason.to_string() };
-        let record = wire::open(self.birth(), position, record).map_err(damaged)?;
+        let record = self.checker().open(position, record).map_err(damaged)?;
         let event = wire::decode(record.payload).map_err(damaged)?;
         Ok(Entry { position, checksum: record.checksum, bytes: record.payload.len(), event })
     }
@@ -109,7 +109,7 @@ impl EventLog {
         }
         let record = engine.record(position).map_err(|error| ReadError::engine(position, error))?;
         let Some(record) = record else { return Err(ReadError::Missing { from: position, to: position }) };
-        match wire::open(self.birth(), position, &record) {
+        match self.checker().open(position, &record) {
             Ok(record) => Ok(Found::Record(record.checksum)),
             Err(error) => Err(ReadError::Damaged { position, reason: error.to_string() }),
         }

@@ -373,7 +373,7 @@ fn tell_lost_tail(committer: &mut Committer, hole: Hole) -> Result<(), OpenError
 /// The time of the event at `position`, if it can be read.
 fn last_time(committer: &Committer, position: Position) -> Option<Time> {
     let record = committer.engine.record(position).ok()??;
-    let record = wire::open(&committer.birth, position, &record).ok()?;
+    let record = committer.checker.open(position, &record).ok()?;
     match wire::decode(record.payload).ok()? {
         Decoded::Event(event) => Some(event.time()),
         Decoded::Unknown { .. } => None,

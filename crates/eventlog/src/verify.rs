@@ -142,7 +142,7 @@ impl Walk<'_> {
 
     fn check(&mut self, position: Position, record: &[u8]) {
         let opened =
-            wire::open(self.log.birth(), position, record).and_then(|record| wire::decode(record.payload));
+            self.log.checker().open(position, record).and_then(|record| wire::decode(record.payload));
         match opened {
             Ok(decoded) => {
                 self.found.events += 1;

@@ -133,46 +133,83 @@ fn head(payload: &[u8]) -> Result<(u8, u8), RecordError> {
     Ok((kind, version))
 }
 
-/// The checksum of a payload at its place.
-#[must_use]
-pub fn checksum(birth: &BirthId, position: Position, payload: &[u8]) -> u32 {
-    let place = crc32c::crc32c_append(crc32c::crc32c(birth.as_bytes()), &position.0.to_be_bytes());
-    crc32c::crc32c_append(place, payload)
+/// Seals and checks the records of one log: what of the checksum depends on the log alone is computed once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Checker {
+    /// CRC-32C of the birth id.
+    birth: u32,
 }
 
-/// Seals a record in place: `record` is [`RECORD_HEADER_BYTES`] free bytes and the payload behind them.
-/// Returns the checksum.
+impl Checker {
+    /// For the records of the log that was born as this.
+    #[must_use]
+    pub fn new(birth: &BirthId) -> Self {
+        Self { birth: crc32c::crc32c(birth.as_bytes()) }
+    }
+
+    /// The checksum of a payload at its place.
+    #[must_use]
+    pub fn checksum(self, position: Position, payload: &[u8]) -> u32 {
+        let place = crc32c::crc32c_append(self.birth, &position.0.to_be_bytes());
+        crc32c::crc32c_append(place, payload)
+    }
+
+    /// Seals a record in place: `record` is [`RECORD_HEADER_BYTES`] free bytes and the payload behind them.
+    /// Returns the checksum.
+    ///
+    /// # Errors
+    /// When `record` is too short to have a header.
+    pub fn seal(self, position: Position, record: &mut [u8]) -> Result<u32, RecordError> {
+        let bytes = record.len();
+        let Some((header, payload)) = record.split_first_chunk_mut::<RECORD_HEADER_BYTES>() else {
+            return Err(RecordError::Short { bytes });
+        };
+        let checksum = self.checksum(position, payload);
+        let [a, b, c, d] = checksum.to_be_bytes();
+        *header = [FORMAT, a, b, c, d];
+        Ok(checksum)
+    }
+
+    /// Checks a record against its place and gives its payload.
+    ///
+    /// # Errors
+    /// When it is too short, of another format, or its checksum differs.
+    pub fn open(self, position: Position, record: &[u8]) -> Result<Record<'_>, RecordError> {
+        let short = RecordError::Short { bytes: record.len() };
+        let Some((header, payload)) = record.split_first_chunk::<RECORD_HEADER_BYTES>() else {
+            return Err(short);
+        };
+        let [format, a, b, c, d] = *header;
+        if format != FORMAT {
+            return Err(RecordError::Format { found: format });
+        }
+        let stored = u32::from_be_bytes([a, b, c, d]);
+        let computed = self.checksum(position, payload);
+        if stored != computed {
+            return Err(RecordError::Checksum { stored, computed });
+        }
+        Ok(Record { checksum: stored, payload })
+    }
+}
+
+/// The checksum of one payload at its place; who has many keeps a [`Checker`].
+#[must_use]
+pub fn checksum(birth: &BirthId, position: Position, payload: &[u8]) -> u32 {
+    Checker::new(birth).checksum(position, payload)
+}
+
+/// Seals one record in place, as [`Checker::seal`] does.
 ///
 /// # Errors
 /// When `record` is too short to have a header.
 pub fn seal(birth: &BirthId, position: Position, record: &mut [u8]) -> Result<u32, RecordError> {
-    let bytes = record.len();
-    let Some((header, payload)) = record.split_first_chunk_mut::<RECORD_HEADER_BYTES>() else {
-        return Err(RecordError::Short { bytes });
-    };
-    let checksum = checksum(birth, position, payload);
-    let [a, b, c, d] = checksum.to_be_bytes();
-    *header = [FORMAT, a, b, c, d];
-    Ok(checksum)
+    Checker::new(birth).seal(position, record)
 }
 
-/// Checks a record against its place and gives its payload.
+/// Checks one record against its place and gives its payload, as [`Checker::open`] does.
 ///
 /// # Errors
 /// When it is too short, of another format, or its checksum differs.
 pub fn open<'a>(birth: &BirthId, position: Position, record: &'a [u8]) -> Result<Record<'a>, RecordError> {
-    let short = RecordError::Short { bytes: record.len() };
-    let Some((header, payload)) = record.split_first_chunk::<RECORD_HEADER_BYTES>() else {
-        return Err(short);
-    };
-    let [format, a, b, c, d] = *header;
-    if format != FORMAT {
-        return Err(RecordError::Format { found: format });
-    }
-    let stored = u32::from_be_bytes([a, b, c, d]);
-    let computed = checksum(birth, position, payload);
-    if stored != computed {
-        return Err(RecordError::Checksum { stored, computed });
-    }
-    Ok(Record { checksum: stored, payload })
+    Checker::new(birth).open(position, record)
 }

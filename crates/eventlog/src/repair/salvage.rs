@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use event::wire::{self, Decoded};
+use event::wire::{self, Checker, Decoded};
 use event::{BirthId, Event, Gap, Hole, HoleCause, Position, Time};
 use fjall::PersistMode;
 
@@ -27,6 +27,7 @@ const BATCH_RECORDS: usize = 8_192;
 pub(super) struct Salvage<'a> {
     engine: Arc<Engine>,
     birth: BirthId,
+    checker: Checker,
     small: Small,
     holes: Holes,
     told: &'a Told,
@@ -39,7 +40,8 @@ impl<'a> Salvage<'a> {
     pub(super) fn new(engine: Engine, birth: BirthId, small: Small, told: &'a Told) -> Self {
         let holes = small.holes();
         let (engine, waiting) = (Arc::new(engine), Vec::new());
-        Self { engine, birth, small, holes, told, damaged_bytes: 0, waiting, failure: None }
+        let checker = Checker::new(&birth);
+        Self { engine, birth, checker, small, holes, told, damaged_bytes: 0, waiting, failure: None }
     }
 
     /// Copies, finds what is missing up to `marked`, and tells it. Gives the end of the new log as well.
@@ -96,7 +98,7 @@ impl<'a> Salvage<'a> {
     /// Takes a record, if it is one of this log, right, and not in a hole: what was trimmed stays so.
     fn take(&mut self, key: &[u8], record: &[u8]) {
         let Some(position) = layout::key_position(key) else { return };
-        let is_ours = position >= Position::FIRST && wire::open(&self.birth, position, record).is_ok();
+        let is_ours = position >= Position::FIRST && self.checker.open(position, record).is_ok();
         if !is_ours || self.failure.is_some() || self.holes.at(position).is_some() {
             return;
         }
@@ -126,7 +128,7 @@ impl<'a> Salvage<'a> {
             for guard in segment.events.iter() {
                 let (key, record) = guard.into_inner()?;
                 let position = layout::key_position(&key).unwrap_or_default();
-                let Ok(record) = wire::open(&self.birth, position, &record) else { continue };
+                let Ok(record) = self.checker.open(position, &record) else { continue };
                 let event = wire::decode(record.payload).ok();
                 survey.last = LastDurable { position, checksum: record.checksum };
                 survey.add(position, event, &self.holes, &self.engine)?;

@@ -6,7 +6,6 @@
 
 use std::time::SystemTime;
 
-use event::wire;
 use event::{Event, Gap, Hole, HoleCause, Position, Time};
 use thiserror::Error;
 use tokio::sync::oneshot;
@@ -225,7 +224,7 @@ impl Open {
         }
         let record = engine.record(position)?;
         Ok(record.and_then(|record| {
-            wire::open(&self.committer.birth, position, &record).ok().map(|record| record.checksum)
+            self.committer.checker.open(position, &record).ok().map(|record| record.checksum)
         }))
     }
 }
