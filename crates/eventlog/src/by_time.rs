@@ -55,7 +55,8 @@ impl EventLog {
             expected = expected.max(block.last().next());
         }
         runs.add(expected, ends.durable);
-        Ok(runs.list.into_iter().map(|(lo, hi)| (lo.max(ends.first), hi.min(ends.durable))).collect())
+        let there = runs.list.into_iter().map(|(lo, hi)| (lo.max(ends.first), hi.min(ends.durable)));
+        Ok(there.filter(|(lo, hi)| lo <= hi).collect())
     }
 }
 

@@ -109,7 +109,7 @@ pub enum AppendError {
     },
     /// The log is as large as it may be, and nothing of it may be trimmed.
     #[error(
-        "the log is full: it takes {bytes} of {max_bytes} bytes, and its database is behind; let it catch up, raise \
+        "the log is full, it takes {bytes} of {max_bytes} bytes: let its database catch up, run `tailwater log trim`, raise \
          log.max_bytes, or set log.when_full = \"drop_oldest\""
     )]
     NoRoom {

@@ -1,6 +1,7 @@
 //! Verification: every record of the log is read, checked and decoded, and with the holes they are dense.
 
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 use event::wire::{self, Decoded};
 use event::{Hole, Position};
@@ -65,19 +66,20 @@ impl EventLog {
         &self,
         mut progress: impl FnMut(u64, u64) -> ControlFlow<()>,
     ) -> Result<Verification, ReadError> {
-        let engine = self.engine()?;
         let ends = self.ends();
         let mut walk = Walk {
             log: self,
-            engine: &engine,
+            engine: self.engine()?,
             last: ends.durable,
             found: Verification { last: ends.durable, ..Verification::default() },
-            index: Index { engine: &engine, block: None, wrong: 0 },
+            index: Index { block: None, wrong: 0 },
         };
         let mut position = Position::FIRST;
         let mut told = 0;
         while position <= ends.durable {
-            position = walk.step(position)?;
+            position = walk.step(position);
+            // NOTE: let go between two steps: who keeps it keeps a failed log from opening again.
+            walk.engine = self.engine()?;
             let done = position.since(Position::FIRST).min(ends.durable.0);
             if done >= told + PROGRESS_RECORDS || position > ends.durable {
                 told = done;
@@ -86,7 +88,7 @@ impl EventLog {
                 }
             }
         }
-        walk.found.holes = engine.holes().iter().collect();
+        walk.found.holes = walk.engine.holes().iter().collect();
         walk.found.wrong_blocks = walk.index.wrong;
         Ok(walk.found)
     }
@@ -94,30 +96,30 @@ impl EventLog {
 
 struct Walk<'a> {
     log: &'a EventLog,
-    engine: &'a Engine,
+    engine: Arc<Engine>,
     last: Position,
     found: Verification,
-    index: Index<'a>,
+    index: Index,
 }
 
 impl Walk<'_> {
     /// Checks a hole, or records up to the end of a segment or the first that is bad. Gives where to go on.
-    fn step(&mut self, from: Position) -> Result<Position, ReadError> {
+    fn step(&mut self, from: Position) -> Position {
         if let Some(hole) = self.engine.hole_at(from) {
-            return Ok(hole.hi.next());
+            return hole.hi.next();
         }
         let hole = self.engine.holes_after(from);
         let mut end = hole.map_or(self.last, |hole| self.last.min(hole.lo.before()));
         let Some((segment, next)) = self.engine.segment_of(from) else {
             self.damaged(from, end, 0, "no segment has them".to_owned());
-            return Ok(end.next());
+            return end.next();
         };
         end = next.map_or(end, |next| end.min(next.before()));
         let mut position = from;
         for (count, guard) in segment.events.range(position_key(from)..=position_key(end)).enumerate() {
             let (key, record) = match guard.into_inner() {
                 Ok(pair) => pair,
-                Err(error) => return Ok(self.unreadable(position, end, &segment.events, error)),
+                Err(error) => return self.unreadable(position, end, &segment.events, error),
             };
             let found = key_position(&key).unwrap_or_default();
             if found > position {
@@ -127,7 +129,7 @@ impl Walk<'_> {
             self.check(position, &record);
             position = position.next();
             if count as u64 >= PROGRESS_RECORDS {
-                return Ok(position);
+                return position;
             }
         }
         if position <= end {
@@ -137,7 +139,7 @@ impl Walk<'_> {
             }
             position = end.next();
         }
-        Ok(position)
+        position
     }
 
     fn check(&mut self, position: Position, record: &[u8]) {
@@ -148,9 +150,11 @@ impl Walk<'_> {
                 self.found.events += 1;
                 self.found.bytes += record.len() as u64;
                 match decoded {
-                    Decoded::Event(event) => self
-                        .index
-                        .check(position, Stamp { kind: event.kind().number(), time: event.time().micros() }),
+                    Decoded::Event(event) => self.index.check(
+                        &self.engine,
+                        position,
+                        Stamp { kind: event.kind().number(), time: event.time().micros() },
+                    ),
                     Decoded::Unknown { .. } => self.found.unknown += 1,
                 }
             }
@@ -214,18 +218,17 @@ fn next_readable(bad: Position, end: Position, readable: impl Fn(Position) -> bo
 }
 
 /// The index by time, beside the walk.
-struct Index<'a> {
-    engine: &'a Engine,
+struct Index {
     block: Option<(Block, bool)>,
     wrong: u64,
 }
 
-impl Index<'_> {
+impl Index {
     /// Whether the block of this event would find it.
-    fn check(&mut self, position: Position, stamp: Stamp) {
+    fn check(&mut self, engine: &Engine, position: Position, stamp: Stamp) {
         let is_inside = |block: &Block| (block.first..=block.last().max(block.first)).contains(&position);
         if !self.block.as_ref().is_some_and(|(block, _)| is_inside(block)) {
-            self.block = Some((self.find(position), true));
+            self.block = Some((Self::find(engine, position), true));
         }
         let Some((block, is_right)) = &mut self.block else { return };
         if *is_right && !block.holds(stamp) {
@@ -235,8 +238,8 @@ impl Index<'_> {
     }
 
     /// The entry that covers `position`; one that holds nothing where there is none.
-    fn find(&self, position: Position) -> Block {
-        let entry = self.engine.blocks.range(..=position_key(position)).next_back();
+    fn find(engine: &Engine, position: Position) -> Block {
+        let entry = engine.blocks.range(..=position_key(position)).next_back();
         let block = entry.and_then(|guard| {
             let (key, value) = guard.into_inner().ok()?;
             Block::decode(key_position(&key)?, &value)

@@ -90,6 +90,9 @@ pub enum RepairError {
         /// The data directory.
         path: PathBuf,
     },
+    /// Somebody still reads the files.
+    #[error("the log is being read (by a verification?); the log is as it was, try again")]
+    Busy,
     /// It was broken off.
     #[error("the repair was broken off; the log is as it was")]
     Stopped,

@@ -32,6 +32,11 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(15);
 /// So much must fit on the disk before the log is opened again: one commit at its largest, and its flush.
 const PROBE_BYTES: usize = 8 * 1024 * 1024;
 
+/// How long a repair waits for readers, who hold the database for one read each.
+const READERS_PATIENCE: Duration = Duration::from_secs(10);
+/// How long between two looks at them.
+const READERS_PAUSE: Duration = Duration::from_millis(10);
+
 /// A log without a database, between two attempts to open it again.
 #[derive(Debug)]
 pub(crate) struct Failed {
@@ -190,14 +195,16 @@ impl Writer {
             self.fail_now(EngineError::told("it is being repaired"));
         }
         let State::Failed(failed) = &mut self.state else { return Err(crate::repair::RepairError::Closed) };
-        for _ in 0..200 {
-            if failed.old.strong_count() == 0 {
-                break;
-            }
-            // NOTE: readers hold it for one read each.
-            std::thread::sleep(Duration::from_millis(10));
-        }
         failed.due = Instant::now();
+        let patience = Instant::now() + READERS_PATIENCE;
+        while failed.old.strong_count() > 0 {
+            // IMPORTANT: the old database would go on writing by the names of its files, into the repaired log.
+            if Instant::now() >= patience {
+                self.mend_when_due();
+                return Err(crate::repair::RepairError::Busy);
+            }
+            std::thread::sleep(READERS_PAUSE);
+        }
         let answer = crate::repair::repair_files(&self.data_dir, told);
         self.mend_when_due();
         answer
