@@ -25,7 +25,7 @@ use std::time::{Duration, Instant};
 use event::{Event, HostName, Kind, Position, Stretch};
 use eventlog::{EventLog, ReadLimits, Settings, TimeRange, TrimTo};
 use floor::Floor;
-use report::{Pairs, Report, median};
+use report::{Pairs, Report, median, resident_peak};
 use samples::Passes;
 use tempfile::TempDir;
 
@@ -197,14 +197,4 @@ fn trim(log: &EventLog, report: &mut Report) {
     let after = log.stat().expect("a stat").bytes;
     let text = format!("{} to {} MiB", before >> 20, after >> 20);
     report.number("  on the disk, before and a second after", &text, "");
-}
-
-/// VmHWM of proc_pid_status(5), and begins it anew.
-fn resident_peak() -> String {
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let peak =
-        status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap_or_default().trim().to_owned();
-    // NOTE: 5 resets the peak (proc_pid_clear_refs(5)).
-    let _ = fs::write("/proc/self/clear_refs", "5");
-    peak
 }

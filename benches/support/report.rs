@@ -34,6 +34,15 @@ pub fn percentile(numbers: &[f64], percent: usize) -> f64 {
     sorted.get(index).copied().unwrap_or_default()
 }
 
+/// The most memory that was resident since the last call: VmHWM of proc_pid_status(5).
+pub fn resident_peak() -> String {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap_or_default();
+    // NOTE: 5 begins it anew (proc_pid_clear_refs(5)).
+    let _ = std::fs::write("/proc/self/clear_refs", "5");
+    peak.trim().to_owned()
+}
+
 /// The lines of the table.
 #[derive(Debug, Default)]
 pub struct Report(String);
