@@ -90,6 +90,11 @@ pub enum RepairError {
         /// The data directory.
         path: PathBuf,
     },
+    /// A reader or another repair has the files open.
+    #[error(
+        "somebody else still has the log's files open; the log is as it was: try again when that is through"
+    )]
+    Busy,
     /// It was broken off.
     #[error("the repair was broken off; the log is as it was")]
     Stopped,
