@@ -14,7 +14,7 @@ use crate::error::{EngineError, OpenError};
 use crate::holes::{self, Holes};
 use crate::layout::{self, KEY_BIRTH_ID, KEY_CREATED, KEY_HOST, KEY_LAYOUT, KEY_LOG_ID};
 use crate::open::LogInfo;
-use crate::recovery::dropped_path;
+use crate::recovery::{directory, dropped_path};
 
 /// A segment: a keyspace of events, from its first position up to the next segment's.
 #[derive(Clone)]
@@ -43,6 +43,9 @@ impl Engine {
         let database = open_database(path)?;
         let small = |name: &str| keyspace(&database, name, path);
         let meta = small(layout::KEYSPACE_META)?;
+        // NOTE: before anything else: a newer layout may have other keyspaces.
+        let number = meta.get(KEY_LAYOUT).map_err(engine_error(path))?;
+        number.map_or(Ok(()), |number| check_layout(&number, path))?;
         let state = small(layout::KEYSPACE_STATE)?;
         crate::upgrade::upgrade(&database, &meta, &state, path)?;
         let blocks = small(layout::KEYSPACE_BLOCKS)?;
@@ -155,6 +158,9 @@ pub(crate) fn foreign(path: &Path, reason: impl Into<String>) -> OpenError {
 }
 
 fn open_database(path: &Path) -> Result<Database, OpenError> {
+    // NOTE: fjall needs a file for its own lock and does not make it again. Ours is the one that counts.
+    let lock = path.join("lock");
+    OpenOptions::new().create(true).append(true).open(&lock).map_err(directory("make", &lock))?;
     let builder = Database::builder(path)
         .cache_size(layout::CACHE_BYTES)
         .worker_threads(layout::WORKER_THREADS)
@@ -212,17 +218,25 @@ pub(crate) fn key_position(guard: Guard, path: &Path) -> Result<Position, OpenEr
     layout::key_position(&key).ok_or_else(|| foreign(path, format!("an event has the key {:?}", &*key)))
 }
 
+/// Whether this version can read a log whose layout has this number.
+pub(crate) fn check_layout(number: &[u8], path: &Path) -> Result<(), OpenError> {
+    match number {
+        [layout::LAYOUT | layout::LAYOUT_WITHOUT_BLOCKS] => Ok(()),
+        [newer] => {
+            let known = layout::LAYOUT;
+            Err(foreign(path, format!("its layout is {newer}, this version knows {known} and older ones")))
+        }
+        other => Err(foreign(path, format!("its layout is a number of {} bytes", other.len()))),
+    }
+}
+
 /// What the log says about itself.
 pub(crate) fn read_info(meta: &Keyspace, path: &Path) -> Result<LogInfo, OpenError> {
     let value = |key: &str| {
         let value = meta.get(key).map_err(engine_error(path))?;
         value.ok_or_else(|| foreign(path, format!("its meta has no {key}")))
     };
-    let layout = value(KEY_LAYOUT)?;
-    if *layout != [layout::LAYOUT] {
-        let reason = format!("its layout is {:?}, this version knows {}", &*layout, layout::LAYOUT);
-        return Err(foreign(path, reason));
-    }
+    check_layout(&value(KEY_LAYOUT)?, path)?;
     let sixteen = |key: &str| {
         let bytes = value(key)?;
         <[u8; 16]>::try_from(&*bytes)

@@ -206,19 +206,62 @@ impl From<fjall::Error> for EngineError {
     fn from(error: fjall::Error) -> Self {
         Self(match error {
             fjall::Error::Io(io) => io.to_string(),
-            fjall::Error::Storage(storage) => storage_text(&storage.to_string()),
+            fjall::Error::Storage(storage) => storage_text(&storage),
+            fjall::Error::JournalRecovery(journal) => journal_text(journal).to_owned(),
             fjall::Error::Poisoned => "an earlier write to the disk failed: is it full?".to_owned(),
             fjall::Error::InvalidVersion(_) => "its files are not of fjall 3".to_owned(),
             fjall::Error::Locked => "another process has its files open".to_owned(),
-            fjall::Error::Unrecoverable => "its tables do not fit its manifest".to_owned(),
-            other => format!("{other:?}"),
+            fjall::Error::Unrecoverable => "its journals do not fit its tables".to_owned(),
+            fjall::Error::Decompress(_) => "a value of its journal cannot be decompressed".to_owned(),
+            fjall::Error::InvalidTrailer => "a batch of its journal has no whole end".to_owned(),
+            fjall::Error::InvalidTag((what, tag)) => tag_text(what, tag),
+            fjall::Error::KeyspaceDeleted => "this part of it was trimmed meanwhile".to_owned(),
+            _ => "fjall gives an error that this version has no words for".to_owned(),
         })
     }
 }
 
-/// fjall prefixes the debug form of its storage's errors.
-fn storage_text(text: &str) -> String {
-    text.strip_prefix("LsmTreeError: ").unwrap_or(text).to_owned()
+/// fjall does not tell in which of its files.
+fn storage_text(error: &fjall::LsmError) -> String {
+    use fjall::LsmError;
+    match error {
+        // NOTE: what it seeks or reads behind the end, it was told by the file itself.
+        LsmError::Io(io)
+            if matches!(io.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidInput) =>
+        {
+            "one of its files is shorter than what it should hold".to_owned()
+        }
+        LsmError::Io(io) => io.to_string(),
+        LsmError::Decompress(_) => "a block of a table cannot be decompressed".to_owned(),
+        LsmError::InvalidVersion(version) => {
+            format!("a table has the format {version}, which this version does not know")
+        }
+        LsmError::Unrecoverable => "its tables do not fit its manifest".to_owned(),
+        LsmError::ChecksumMismatch { got, expected } => format!(
+            "a block of a table has the checksum {:032x}, and should have {:032x}",
+            got.into_u128(),
+            expected.into_u128()
+        ),
+        LsmError::InvalidTag((what, tag)) => tag_text(what, *tag),
+        LsmError::InvalidTrailer => "a block of a table has no whole end".to_owned(),
+        LsmError::InvalidHeader(_) => "a table has something else where a block should begin".to_owned(),
+        LsmError::Utf8(_) => "a table has something else where a name should be".to_owned(),
+        _ => "fjall's tables give an error that this version has no words for".to_owned(),
+    }
+}
+
+fn tag_text(what: &str, tag: u8) -> String {
+    format!("one of its files tells {tag} for what fjall calls {what}")
+}
+
+fn journal_text(error: fjall::JournalRecoveryError) -> &'static str {
+    use fjall::JournalRecoveryError;
+    match error {
+        JournalRecoveryError::InsufficientLength => "a batch of its journal has fewer items than it tells",
+        JournalRecoveryError::TooManyItems => "a batch of its journal has more items than it tells",
+        JournalRecoveryError::ChecksumMismatch => "a batch of its journal does not pass its checksum",
+        JournalRecoveryError::InvalidFileName => "a file beside its journals has a name that is none",
+    }
 }
 
 impl fmt::Display for EngineError {

@@ -9,7 +9,7 @@
 //! | --- | --- | --- |
 //! | the last journal ends in bytes that are no batch; no durable event stands behind them | a kill or a power cut in the middle of a write, or damage past the mark | they are copied to `set-aside/`, cut, and the log opens |
 //! | the same, and whole batches of durable events stand behind them | damage in the middle of what was durable | the log does not open: `log repair` saves what stands behind |
-//! | an older journal has such bytes, journals are missing, a manifest is missing or differs from its checksum | damage | the log does not open: fjall would delete; `log repair` |
+//! | an older journal has such bytes, journals or keyspaces are missing, a manifest is missing or differs from its checksum | damage | the log does not open: fjall would delete; `log repair` |
 //! | keyspaces that were dropped and are not gone | a kill in the middle of a trim | they go now |
 //! | the log ends before its mark | its durable end is lost (`mark.rs`) | a `lost_tail` hole, a `gap` event, and positions go on behind the mark |
 //! | a record near the end does not pass its checksum | a bad disk | told; reading stops there until `log repair` makes it a hole |
@@ -42,6 +42,10 @@ use crate::writer::Ends;
 
 /// So many records at the end are checked at every opening: what was written last is what a power cut hits.
 const TAIL_RECORDS: u64 = 1_024;
+
+/// fjall panics behind 2^63 batches, and no checksum covers what a batch tells. One in each microsecond comes to
+/// this in nine years.
+const BATCHES_MAX: u64 = 1 << 48;
 
 /// What opening a log found and did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -110,7 +114,10 @@ fn look(data_dir: &Path, path: &Path, found: &Found, recovery: &mut Recovery) ->
     if let Some(problem) = manifest::version_problem(path).map_err(&reading)? {
         return Err(damaged(path, problem));
     }
-    let keyspaces = manifest::keyspaces(path).map_err(&reading)?;
+    let keyspaces = manifest::keyspaces(path).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => damaged(path, error.to_string()),
+        _ => reading(error),
+    })?;
     let journals = manifest::journals(path).map_err(&reading)?;
     if let Some(strange) = keyspaces.strange.into_iter().chain(journals.strange).next() {
         return Err(damaged(path, strange));
@@ -141,9 +148,11 @@ fn look(data_dir: &Path, path: &Path, found: &Found, recovery: &mut Recovery) ->
             KeyspaceState::Whole { .. } | KeyspaceState::Unfinished => {}
         }
     }
-    let is_there = |id: &u64| keyspaces.found.iter().any(|(there, _)| there == id);
-    match named.iter().find(|id| !is_there(id) && **id <= layout::SMALL_KEYSPACES.len() as u64) {
-        Some(id) => Err(damaged(path, format!("keyspace {id} is missing, and the journal names it"))),
+    let is_there = |id: u64| keyspaces.found.iter().any(|(there, _)| *there == id);
+    // IMPORTANT: without the keyspace 0 fjall knows none of the others, and deletes them.
+    let is_needed = |id: u64| id == 0 || named.contains(&id) || found.mark().is_some();
+    match (0..=layout::SMALL_KEYSPACES.len() as u64).find(|id| is_needed(*id) && !is_there(*id)) {
+        Some(id) => Err(damaged(path, format!("its keyspace {id} is missing"))),
         None => Ok(()),
     }
 }
@@ -158,7 +167,16 @@ fn heal(
     recovery: &mut Recovery,
 ) -> Result<(), OpenError> {
     let reading = directory("read", journal);
-    let walk = journal::walk(journal, |item| _ = named.insert(item.keyspace)).map_err(&reading)?;
+    let mut batches = 0;
+    let walk = journal::walk(journal, |item| {
+        named.insert(item.keyspace);
+        batches = batches.max(item.seqno);
+    })
+    .map_err(&reading)?;
+    if batches >= BATCHES_MAX {
+        let reason = format!("{} has a batch with the sequence number {batches}", journal.display());
+        return Err(damaged(path, reason));
+    }
     let (end, junk_end, reason) = match (walk.ending, walk.disorder) {
         (ending, Some(at)) => {
             let junk_end = match ending {

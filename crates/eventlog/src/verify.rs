@@ -237,14 +237,21 @@ impl Index {
         }
     }
 
-    /// The entry that covers `position`; one that holds nothing where there is none.
+    /// The entry that covers `position`; where there is none, one that holds nothing, up to the next entry.
     fn find(engine: &Engine, position: Position) -> Block {
         let entry = engine.blocks.range(..=position_key(position)).next_back();
         let block = entry.and_then(|guard| {
             let (key, value) = guard.into_inner().ok()?;
             Block::decode(key_position(&key)?, &value)
         });
-        block.filter(|block| block.last() >= position).unwrap_or_else(|| Block::new(position))
+        block.filter(|block| block.last() >= position).unwrap_or_else(|| {
+            let next = engine.blocks.range(position_key(position.next())..).next();
+            let next = next.and_then(|guard| key_position(&guard.key().ok()?));
+            let positions = next.and_then(|next| u32::try_from(next.since(position)).ok());
+            let mut nothing = Block::new(position);
+            nothing.positions = positions.unwrap_or(u32::MAX);
+            nothing
+        })
     }
 }
 

@@ -25,9 +25,10 @@ use event::{Hole, Time};
 use thiserror::Error;
 use tokio::sync::oneshot;
 
-use crate::engine::Engine;
+use crate::engine::{Engine, check_layout};
 use crate::error::{EngineError, OpenError};
 use crate::forensic::manifest;
+use crate::layout;
 use crate::lock::DirectoryLock;
 use crate::mark::{self, MarkWriter};
 use crate::open::{EventLog, log_path, write_identity};
@@ -90,8 +91,10 @@ pub enum RepairError {
         /// The data directory.
         path: PathBuf,
     },
-    /// Somebody still reads the files.
-    #[error("the log is being read (by a verification?); the log is as it was, try again")]
+    /// A reader or another repair has the files open.
+    #[error(
+        "somebody else still has the log's files open; the log is as it was: try again when that is through"
+    )]
     Busy,
     /// It was broken off.
     #[error("the repair was broken off; the log is as it was")]
@@ -151,6 +154,8 @@ pub(crate) fn repair_files(data_dir: &Path, told: &Told) -> Answer {
     let files = Files::find(&path)?;
     let found = mark::read(data_dir).map_err(file("read", &mark::path(data_dir)))?;
     let small = Small::read(&files)?;
+    // NOTE: a newer log would become an older one, without what it has and we do not know.
+    small.meta(layout::KEY_LAYOUT).map_or(Ok(()), |number| check_layout(number, &path))?;
     let info = small.info().or_else(|| found.mark().map(|mark| mark.info.clone()));
     let Some(info) = info else { return Err(RepairError::Nameless { path }) };
     let ours = found.mark().filter(|mark| mark.info.birth_id == info.birth_id);

@@ -81,7 +81,10 @@ impl Small {
             let lo = layout::key_position(key.strip_prefix(prefix)?)?;
             holes::decode(lo, value.as_deref()?)
         });
-        entries.collect()
+        let mut holes = Holes::default();
+        // NOTE: where a removal is lost, a hole that has become a part of a larger one is back: they must not overlap.
+        entries.for_each(|hole| _ = holes.add(hole));
+        holes
     }
 }
 

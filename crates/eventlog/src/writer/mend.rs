@@ -18,12 +18,13 @@ use std::time::{Duration, Instant, SystemTime};
 
 use event::{Event, Gap, Time};
 
-use super::{Health, Open, Shared, State, Turn, Writer};
+use super::{Health, Open, Order, Shared, State, Turn, Writer};
 use crate::append::Encoded;
 use crate::commit::Extra;
 use crate::engine::Engine;
 use crate::error::{AppendError, EngineError, OpenError};
 use crate::recovery;
+use crate::repair::{Answer, RepairError, Told};
 
 /// The pause before the first attempt: who has failed for a moment only is back soon.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
@@ -32,10 +33,10 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(15);
 /// So much must fit on the disk before the log is opened again: one commit at its largest, and its flush.
 const PROBE_BYTES: usize = 8 * 1024 * 1024;
 
-/// How long a repair waits for readers, who hold the database for one read each.
+/// How long a repair waits for readers.
 const READERS_PATIENCE: Duration = Duration::from_secs(10);
-/// How long between two looks at them.
-const READERS_PAUSE: Duration = Duration::from_millis(10);
+/// How often the writer looks whether a repair is through.
+const REFUSALS_PAUSE: Duration = Duration::from_millis(20);
 
 /// A log without a database, between two attempts to open it again.
 #[derive(Debug)]
@@ -149,7 +150,7 @@ impl Writer {
         }
     }
 
-    fn try_later(&mut self, error: EngineError) {
+    pub(super) fn try_later(&mut self, error: EngineError) {
         let State::Failed(failed) = &mut self.state else { return };
         failed.error = Arc::new(error);
         failed.pause = (failed.pause * 2).min(LONGEST_PAUSE);
@@ -189,25 +190,56 @@ impl Writer {
         Ok(open)
     }
 
-    /// Closes the files, repairs them, and opens them again.
-    pub(super) fn repair(&mut self, told: &crate::repair::Told) -> crate::repair::Answer {
+    /// Closes the files, repairs them, and opens them again. Whoever wants something kept meanwhile is refused at
+    /// once: it takes minutes for a large log. Whoever closes the log is kept in `turn`.
+    pub(super) fn repair(&mut self, told: Told, turn: &mut Turn) -> Answer {
         if matches!(self.state, State::Open(_)) {
             self.fail_now(EngineError::told("it is being repaired"));
         }
-        let State::Failed(failed) = &mut self.state else { return Err(crate::repair::RepairError::Closed) };
-        failed.due = Instant::now();
-        let patience = Instant::now() + READERS_PATIENCE;
-        while failed.old.strong_count() > 0 {
-            // IMPORTANT: the old database would go on writing by the names of its files, into the repaired log.
-            if Instant::now() >= patience {
-                self.mend_when_due();
-                return Err(crate::repair::RepairError::Busy);
-            }
-            std::thread::sleep(READERS_PAUSE);
+        let deadline = Instant::now() + READERS_PATIENCE;
+        while self.is_held() && Instant::now() < deadline {
+            // NOTE: readers hold it for one read each.
+            std::thread::sleep(Duration::from_millis(10));
         }
-        let answer = crate::repair::repair_files(&self.data_dir, told);
+        // IMPORTANT: the threads of a database that is open write and remove tables, and those would be missed.
+        let answer = if self.is_held() { Err(RepairError::Busy) } else { self.repair_beside(told, turn) };
+        self.try_at(Instant::now());
         self.mend_when_due();
         answer
+    }
+
+    fn is_held(&self) -> bool {
+        matches!(&self.state, State::Failed(failed) if failed.old.strong_count() > 0)
+    }
+
+    fn try_at(&mut self, due: Instant) {
+        if let State::Failed(failed) = &mut self.state {
+            failed.due = due;
+        }
+    }
+
+    fn repair_beside(&mut self, told: Told, turn: &mut Turn) -> Answer {
+        let data_dir = self.data_dir.clone();
+        let repairing = std::thread::Builder::new()
+            .name("log-repair".to_owned())
+            .spawn(move || crate::repair::repair_files(&data_dir, &told))
+            .map_err(|source| OpenError::Thread { source })?;
+        while turn.open && !repairing.is_finished() {
+            self.try_at(Instant::now() + REFUSALS_PAUSE);
+            let mut more = self.gather();
+            let State::Failed(failed) = &mut self.state else { break };
+            failed.refuse(&mut more, &self.shared);
+            match more.order.take() {
+                Some(Order::Trim(_, reply)) => _ = reply.send(Err(failed.refusal().into())),
+                Some(Order::Adopt(reply)) => _ = reply.send(Err(failed.refusal())),
+                Some(Order::Repair(_, reply)) => _ = reply.send(Err(RepairError::Busy)),
+                None => {}
+            }
+            turn.close = turn.close.take().or(more.close);
+            turn.open &= more.open;
+        }
+        // NOTE: a repair that panics has not come to the exchange, which is its end.
+        repairing.join().unwrap_or(Err(RepairError::Stopped))
     }
 }
 

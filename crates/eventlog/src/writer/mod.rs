@@ -9,6 +9,7 @@ mod mend;
 mod shared;
 mod trim;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -113,10 +114,23 @@ impl Writer {
     pub(crate) fn run(mut self) {
         loop {
             let mut turn = self.gather();
-            self.take(&mut turn);
+            self.take_or_fail(&mut turn);
             if turn.is_last() {
                 return self.end(turn);
             }
+        }
+    }
+
+    /// Does what a turn asks for. fjall asserts some of what it has read from its files: a panic of it is a failure
+    /// like any other, and not the silent end of this thread, for which readers would wait for ever.
+    fn take_or_fail(&mut self, turn: &mut Turn) {
+        if catch_unwind(AssertUnwindSafe(|| self.take(turn))).is_ok() {
+            return;
+        }
+        let error = EngineError::told("fjall gave up on what it found (it panicked)");
+        match self.state {
+            State::Open(_) => self.fail(error, turn),
+            State::Failed(_) => self.try_later(error),
         }
     }
 
@@ -201,7 +215,7 @@ impl Writer {
             }
         }
         if let Some(order) = turn.order.take() {
-            self.obey(order);
+            self.obey(order, turn);
         }
     }
 
@@ -228,7 +242,7 @@ impl Writer {
         Ok(())
     }
 
-    fn obey(&mut self, order: Order) {
+    fn obey(&mut self, order: Order, turn: &mut Turn) {
         match order {
             Order::Trim(to, reply) => {
                 let outcome = self.trim(to);
@@ -239,7 +253,7 @@ impl Writer {
                 let _ = reply.send(adoption);
             }
             Order::Repair(told, reply) => {
-                let answer = self.repair(&told);
+                let answer = self.repair(told, turn);
                 let _ = reply.send(answer);
             }
         }

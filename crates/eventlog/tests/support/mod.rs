@@ -1,6 +1,9 @@
 //! Small things that the log's tests share.
 #![allow(dead_code, unreachable_pub, reason = "each test file uses its part")]
-#![allow(clippy::unwrap_used, reason = "helpers of tests panic as tests do")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests panic as tests do")]
+
+pub mod judge;
+pub mod real_log;
 
 use std::fs;
 use std::path::Path;
