@@ -191,12 +191,13 @@ impl Open {
             HoleCause::Dropped => Some(gap(&blocks, events)?),
             _ => None,
         };
+        // NOTE: another hole may follow.
+        let first = holes.first_outside();
         self.committer.commit(gap.iter_mut(), extra)?;
         let next = self.committer.next;
         shared.ends.send_modify(|ends| ends.next = next);
         *self.committer.engine.holes.write().unwrap_or_else(std::sync::PoisonError::into_inner) = holes;
         self.sync(shared)?;
-        let first = last.next();
         shared.ends.send_modify(|ends| ends.first = first);
         shared.lost_events.store(self.committer.lost_events, std::sync::atomic::Ordering::Relaxed);
         let segments = self.committer.engine.drop_segments(Position::FIRST, last)?;
