@@ -108,7 +108,7 @@ pub fn copy_tree(from: &Path, to: &Path) -> io::Result<()> {
 
 /// Copies what is not zero: a journal is 64 MiB of which a test fills some kilobytes.
 fn copy_sparse(from: &Path, to: &Path) -> io::Result<()> {
-    const ZEROS: [u8; 64 * 1024] = [0; 64 * 1024];
+    static ZEROS: [u8; 64 * 1024] = [0; 64 * 1024];
     let (mut source, target) = (File::open(from)?, File::create(to)?);
     let (mut chunk, mut at) = (vec![0; ZEROS.len()], 0);
     loop {
