@@ -59,9 +59,14 @@ impl Committer {
     ) -> Result<Self, crate::OpenError> {
         let error = crate::engine::engine_error(&engine.path);
         let lost_events = crate::engine::read_number(&engine.meta, KEY_LOST_EVENTS, &engine.path)?;
-        let segment = match engine.segment_of(next) {
-            Some((segment, _)) => segment,
-            None => engine.begin_segment(next, now()).map_err(&error)?,
+        let segment = match engine.segment_of(next).map(|(segment, _)| segment) {
+            Some(segment) if segment.begun.is_some() => segment,
+            // NOTE: a power cut can take the time of a segment and leave its keyspace. Without a time it would never
+            // be old enough to be sealed or trimmed, nor would those behind it.
+            found => {
+                let first = found.map_or(next, |segment| segment.first);
+                engine.begin_segment(first, now()).map_err(&error)?
+            }
         };
         let segment_bytes = segment.events.disk_space();
         // NOTE: never the last block, though it may have room: it may be one of an import, with old times.
