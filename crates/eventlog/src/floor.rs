@@ -5,6 +5,7 @@
 //! never read has nothing; one that comes back with less holds back more.
 
 use event::Position;
+use fjall::PersistMode;
 
 use crate::engine::{Engine, engine_error, foreign};
 use crate::error::{OpenError, ReadError};
@@ -48,6 +49,8 @@ impl EventLog {
         let kept = kept(&engine).ok().flatten().filter(|(_, hash)| *hash == database);
         let position = kept.map_or(Position::FIRST, |(position, _)| position);
         self.projected(database, position)?;
+        // NOTE: a power cut must not bring back a database that holds back less.
+        engine.database.persist(PersistMode::SyncData).map_err(ReadError::of_meta)?;
         Ok(Floor::Unprojected(position))
     }
 
@@ -61,7 +64,7 @@ impl EventLog {
             return Ok(());
         }
         let value = [next.0.to_be_bytes().as_slice(), &database].concat();
-        // NOTE: it need not be durable: an older value only holds back more.
+        // NOTE: it need not be durable: an older value of the same database only holds back more.
         self.engine()?.meta.insert(KEY_PROJECTED, value).map_err(ReadError::of_meta)?;
         self.shared().set_floor(floor);
         Ok(())
