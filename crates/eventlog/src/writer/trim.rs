@@ -83,8 +83,15 @@ impl EventLog {
 
 impl Writer {
     pub(super) fn trim(&mut self, to: TrimTo) -> Result<TrimOutcome, TrimError> {
+        let (settings, shared) = (&self.settings, &self.shared);
         let trimmed = match &mut self.state {
-            State::Open(open) => open.trim(to, &self.settings, &self.shared),
+            State::Open(open) => open.trim(to, settings, shared).and_then(|outcome| {
+                // NOTE: who was refused for want of room may go on at once.
+                if shared.room().is_some() {
+                    open.keep_bounds(settings, shared)?;
+                }
+                Ok(outcome)
+            }),
             State::Failed(failed) => return Err(failed.refusal().into()),
         };
         trimmed.map_err(|error| {
