@@ -1,5 +1,7 @@
 //! Appends: from events to the bytes that the writer thread commits.
 
+use std::time::Duration;
+
 use crossbeam_channel::SendTimeoutError;
 use event::limits::{self, EVENT_BYTES_MAX};
 use event::wire::{self, RECORD_HEADER_BYTES};
@@ -10,7 +12,7 @@ use crate::blocks::Stamp;
 use crate::error::AppendError;
 use crate::open::EventLog;
 use crate::settings::Backpressure;
-use crate::writer::Command;
+use crate::writer::{Command, Reply};
 
 /// A value that an appender keeps in the log under a key of its own, such as an offset of what it reads.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -133,16 +135,10 @@ impl EventLog {
     /// is kept.
     pub fn append(&self, batch: impl Into<Batch>) -> Result<AppendOutcome, AppendError> {
         let (reply, outcome) = oneshot::channel();
-        let command = Command::Append(Encoded::new(batch.into())?, Some(reply));
+        let encoded = Encoded::new(batch.into())?;
         match self.backpressure() {
-            Backpressure::Refuse => self.try_queue(command)?,
-            Backpressure::Wait(longest) => {
-                self.check_open()?;
-                self.queue().send_timeout(command, longest).map_err(|error| match error {
-                    SendTimeoutError::Timeout(_) => AppendError::Full { queued: self.queue().len() },
-                    SendTimeoutError::Disconnected(_) => self.closed(),
-                })?;
-            }
+            Backpressure::Refuse => self.try_queue(encoded, Some(reply))?,
+            Backpressure::Wait(longest) => self.queue_within(longest, encoded, reply)?,
         }
         outcome.blocking_recv().unwrap_or_else(|_| Err(self.closed()))
     }
@@ -153,7 +149,7 @@ impl EventLog {
     /// As [`Self::append`], and [`AppendError::Full`] while the queue is full.
     pub async fn append_async(&self, batch: impl Into<Batch>) -> Result<AppendOutcome, AppendError> {
         let (reply, outcome) = oneshot::channel();
-        self.try_queue(Command::Append(Encoded::new(batch.into())?, Some(reply)))?;
+        self.try_queue(Encoded::new(batch.into())?, Some(reply))?;
         outcome.await.unwrap_or_else(|_| Err(self.closed()))
     }
 
@@ -165,20 +161,36 @@ impl EventLog {
     pub fn offer(&self, batch: impl Into<Batch>) -> Result<(), AppendError> {
         let encoded = Encoded::new(batch.into())?;
         if let Some(no_room) = self.shared().no_room() {
+            self.shared().count_refused(encoded.ends.len());
             return Err(no_room);
         }
-        self.try_queue(Command::Append(encoded, None))
+        self.try_queue(encoded, None)
     }
 
     fn check_open(&self) -> Result<(), AppendError> {
         self.failure().map_or(Ok(()), Err)
     }
 
-    fn try_queue(&self, command: Command) -> Result<(), AppendError> {
-        self.check_open()?;
-        self.queue().try_send(command).map_err(|error| {
-            if error.is_full() { AppendError::Full { queued: self.queue().len() } } else { self.closed() }
-        })
+    fn try_queue(&self, encoded: Encoded, reply: Option<Reply>) -> Result<(), AppendError> {
+        let events = encoded.ends.len();
+        let queued = self.check_open().and_then(|()| {
+            self.queue().try_send(Command::Append(encoded, reply)).map_err(|error| {
+                if error.is_full() { AppendError::Full { queued: self.queue().len() } } else { self.closed() }
+            })
+        });
+        queued.inspect_err(|_| self.shared().count_refused(events))
+    }
+
+    fn queue_within(&self, longest: Duration, encoded: Encoded, reply: Reply) -> Result<(), AppendError> {
+        let events = encoded.ends.len();
+        let queued = self.check_open().and_then(|()| {
+            let command = Command::Append(encoded, Some(reply));
+            self.queue().send_timeout(command, longest).map_err(|error| match error {
+                SendTimeoutError::Timeout(_) => AppendError::Full { queued: self.queue().len() },
+                SendTimeoutError::Disconnected(_) => self.closed(),
+            })
+        });
+        queued.inspect_err(|_| self.shared().count_refused(events))
     }
 }
 

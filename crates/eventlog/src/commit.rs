@@ -65,12 +65,18 @@ impl Committer {
     ) -> Result<Self, crate::OpenError> {
         let error = crate::engine::engine_error(&engine.path);
         let lost_events = crate::engine::read_number(&engine.meta, KEY_LOST_EVENTS, &engine.path)?;
-        let segment = match engine.segment_of(next) {
-            Some((segment, _)) => segment,
-            None => engine.begin_segment(next, now()).map_err(&error)?,
+        let segment = match engine.segment_of(next).map(|(segment, _)| segment) {
+            Some(segment) if segment.begun.is_some() => segment,
+            // NOTE: a power cut can take the time of a segment and leave its keyspace. Without a time it would never
+            // be old enough to be sealed or trimmed, nor would those behind it.
+            found => {
+                let first = found.map_or(next, |segment| segment.first);
+                engine.begin_segment(first, now()).map_err(&error)?
+            }
         };
         let segment_bytes = segment.events.disk_space();
-        let block = last_block(&engine, next).map_err(&error)?;
+        // NOTE: never the last block, though it may have room: it may be one of an import, with old times.
+        let block = Block::new(next);
         let journals = engine.database.journal_count();
         Ok(Self {
             engine,
@@ -246,18 +252,6 @@ impl Committer {
         }
         self.journals = journals;
     }
-}
-
-/// The block that the next event goes into: the last one, if it ends right before it and has room.
-fn last_block(engine: &Engine, next: Position) -> Result<Block, fjall::Error> {
-    let fresh = Block::new(next);
-    let Some(guard) = engine.blocks.range(..position_key(next)).next_back() else { return Ok(fresh) };
-    let (key, value) = guard.into_inner()?;
-    let block = layout::key_position(&key).and_then(|first| Block::decode(first, &value));
-    let starts_segment = engine.segments().iter().any(|segment| segment.first == next);
-    Ok(block
-        .filter(|block| block.last().next() == next && !block.is_full() && !starts_segment)
-        .unwrap_or(fresh))
 }
 
 fn now() -> Time {

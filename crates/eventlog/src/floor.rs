@@ -5,12 +5,14 @@
 //! never read has nothing; one that comes back with less holds back more.
 
 use event::Position;
+use tokio::sync::oneshot;
 
 use crate::engine::{Engine, engine_error, foreign};
 use crate::error::{OpenError, ReadError};
 use crate::layout::KEY_PROJECTED;
 use crate::open::EventLog;
 use crate::retain::Floor;
+use crate::writer::{Command, Order};
 
 /// Which database: a hash of what its URL means, without the password.
 pub type DatabaseHash = [u8; 32];
@@ -71,21 +73,21 @@ impl HeldBack {
 
 impl EventLog {
     /// From now on trimming is held back by this database, or by none. Gives what holds it back: for a database
-    /// that is not the last one, everything.
+    /// that is not the last one, everything. It blocks until that is durable: a power cut must not bring back a
+    /// database that holds back less.
     ///
     /// # Errors
-    /// When the log cannot be read.
+    /// When the log cannot be read, is closed, or has failed.
     pub fn hold_back(&self, database: Option<DatabaseHash>) -> Result<Floor, ReadError> {
-        let Some(database) = database else {
-            self.shared().set_held_back(HeldBack { floor: Floor::None, database: None, is_written: false });
-            return Ok(Floor::None);
-        };
-        let engine = self.engine()?;
-        let value = engine.meta.get(KEY_PROJECTED).map_err(ReadError::of_meta)?;
-        let kept = value.and_then(|value| decode(&value)).filter(|(_, hash)| *hash == database);
+        let kept = self.engine()?.meta.get(KEY_PROJECTED).map_err(ReadError::of_meta)?;
+        let kept = kept.and_then(|value| decode(&value)).filter(|(_, hash)| Some(*hash) == database);
         let position = kept.map_or(Position::FIRST, |(position, _)| position);
-        self.projected(database, position);
-        Ok(Floor::Unprojected(position))
+        let floor = database.map_or(Floor::None, |_| Floor::Unprojected(position));
+        self.shared().set_held_back(HeldBack { floor, database, is_written: false });
+        let (reply, written) = oneshot::channel();
+        self.queue().send(Command::Order(Order::KeepFloor(reply))).map_err(|_| ReadError::Closed)?;
+        written.blocking_recv().map_err(|_| ReadError::Closed)?.map_err(|_| ReadError::Failed)?;
+        Ok(floor)
     }
 
     /// The database has everything before `next`, and not what follows. It is kept with the next commit, or some

@@ -107,8 +107,13 @@ impl EventLog {
         if position > self.ends().durable || position < Position::FIRST {
             return Ok(Found::Nothing);
         }
-        let record = engine.record(position).map_err(|error| ReadError::engine(position, error))?;
-        let Some(record) = record else { return Err(ReadError::Missing { from: position, to: position }) };
+        let record = match (engine.record(position), engine.hole_at(position)) {
+            (Ok(Some(record)), _) => record,
+            // NOTE: trimmed between the look at the holes and the read.
+            (_, Some(hole)) => return Ok(Found::Hole(hole)),
+            (Ok(None), None) => return Err(ReadError::Missing { from: position, to: position }),
+            (Err(error), None) => return Err(ReadError::engine(position, error)),
+        };
         match self.checker().open(position, &record) {
             Ok(record) => Ok(Found::Record(record.checksum)),
             Err(error) => Err(ReadError::Damaged { position, reason: error.to_string() }),

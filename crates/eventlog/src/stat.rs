@@ -62,18 +62,22 @@ pub(crate) fn disk_bytes(dir: &Path) -> io::Result<u64> {
     /// The unit of `st_blocks`, whatever the file system's block size (stat(2)).
     const BLOCK_BYTES: u64 = 512;
     let mut bytes = 0;
-    let mut dirs = vec![dir.to_owned()];
-    while let Some(dir) = dirs.pop() {
-        for entry in fs::read_dir(dir)? {
-            let entry = entry?;
-            match entry.metadata() {
-                Ok(metadata) if metadata.is_dir() => dirs.push(entry.path()),
-                Ok(metadata) => bytes += metadata.blocks() * BLOCK_BYTES,
-                // NOTE: compaction removes files while we walk.
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => return Err(error),
-            }
-        }
+    for entry in fs::read_dir(dir)? {
+        // NOTE: compaction removes files while we walk, and a trim whole folders.
+        let Some(entry) = unless_gone(entry)? else { continue };
+        let Some(metadata) = unless_gone(entry.metadata())? else { continue };
+        bytes += match metadata.is_dir() {
+            true => unless_gone(disk_bytes(&entry.path()))?.unwrap_or_default(),
+            false => metadata.blocks() * BLOCK_BYTES,
+        };
     }
     Ok(bytes)
+}
+
+fn unless_gone<T>(result: io::Result<T>) -> io::Result<Option<T>> {
+    match result {
+        Ok(it) => Ok(Some(it)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
 }

@@ -72,7 +72,7 @@ impl EventLog {
             engine: self.engine()?,
             last: ends.durable,
             found: Verification { last: ends.durable, ..Verification::default() },
-            index: Index { block: None, wrong: 0 },
+            index: Index { block: None, wrong: Vec::new() },
         };
         let mut position = Position::FIRST;
         let mut told = 0;
@@ -89,7 +89,9 @@ impl EventLog {
             }
         }
         walk.found.holes = walk.engine.holes().iter().collect();
-        walk.found.wrong_blocks = walk.index.wrong;
+        // NOTE: the index entries of what was trimmed meanwhile went before it did.
+        let is_there = |position: &&Position| walk.engine.hole_at(**position).is_none();
+        walk.found.wrong_blocks = walk.index.wrong.iter().filter(is_there).count() as u64;
         Ok(walk.found)
     }
 }
@@ -111,6 +113,10 @@ impl Walk<'_> {
         let hole = self.engine.holes_after(from);
         let mut end = hole.map_or(self.last, |hole| self.last.min(hole.lo.before()));
         let Some((segment, next)) = self.engine.segment_of(from) else {
+            // NOTE: a trim may have made a hole of it meanwhile, here and below.
+            if let Some(hole) = self.engine.hole_at(from) {
+                return hole.hi.next();
+            }
             self.damaged(from, end, 0, "no segment has them".to_owned());
             return end.next();
         };
@@ -133,7 +139,6 @@ impl Walk<'_> {
             }
         }
         if position <= end {
-            // NOTE: a trim may have made a hole of it meanwhile.
             if self.engine.hole_at(position).is_none() {
                 self.damaged(position, end, 0, "they are missing".to_owned());
             }
@@ -220,7 +225,8 @@ fn next_readable(bad: Position, end: Position, readable: impl Fn(Position) -> bo
 /// The index by time, beside the walk.
 struct Index {
     block: Option<(Block, bool)>,
-    wrong: u64,
+    /// The first event of each block that its entry hides.
+    wrong: Vec<Position>,
 }
 
 impl Index {
@@ -233,7 +239,7 @@ impl Index {
         let Some((block, is_right)) = &mut self.block else { return };
         if *is_right && !block.holds(stamp) {
             *is_right = false;
-            self.wrong += 1;
+            self.wrong.push(position);
         }
     }
 

@@ -12,7 +12,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::config::Config;
 use crate::failure::{Failure, chain};
-use crate::service::{Live, LogProjector, Projecting, projector};
+use crate::service::{Live, LogProjector, Projecting, blocking, projector};
 use crate::watch;
 
 /// Stops the projection for as long as it lives.
@@ -42,13 +42,17 @@ pub(crate) async fn pause(pauser: &Pauser) -> Option<Pause> {
 }
 
 /// Begins to project, where a database is set.
-pub(crate) fn start(
+///
+/// # Errors
+/// When the log cannot keep which database it is.
+pub(crate) async fn start(
     config: &Config,
     log: &EventLog,
     stop: &CancellationToken,
 ) -> Result<(Projecting, Option<JoinHandle<()>>), Failure> {
     let fingerprint = config.database.as_ref().map(DatabaseUrl::fingerprint);
-    log.hold_back(fingerprint).map_err(|error| Failure::error(chain(&error)))?;
+    let held_back = log.clone();
+    blocking(move || held_back.hold_back(fingerprint).map_err(|error| Failure::error(chain(&error)))).await?;
     let (Some(database), Some(fingerprint)) = (&config.database, fingerprint) else {
         return Ok((Projecting::Disabled, None));
     };

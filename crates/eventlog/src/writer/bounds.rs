@@ -13,6 +13,8 @@ use crate::settings::{Bounds, Settings, Trims};
 
 /// How often to look.
 const LOOK_INTERVAL: Duration = Duration::from_secs(10);
+/// How often to look while there is no room: the database may have caught up.
+const LOOK_INTERVAL_FULL: Duration = Duration::from_secs(1);
 /// So many bytes of records are a reason to look earlier; less for a small bound.
 const LOOK_BYTES: u64 = 16 * 1024 * 1024;
 /// With an age to keep, a segment is begun at least so many times within it.
@@ -23,11 +25,12 @@ const SEGMENTS_IN_KEEP: u32 = 16;
 pub(super) struct Watch {
     looked: Option<Instant>,
     bytes: u64,
+    is_full: bool,
 }
 
 impl Watch {
     pub(super) const fn new() -> Self {
-        Self { looked: None, bytes: 0 }
+        Self { looked: None, bytes: 0, is_full: false }
     }
 
     /// Counts bytes of records.
@@ -36,7 +39,8 @@ impl Watch {
     }
 
     pub(super) fn due(&self) -> Option<Instant> {
-        Some(self.looked.map_or_else(Instant::now, |looked| looked + LOOK_INTERVAL))
+        let interval = if self.is_full { LOOK_INTERVAL_FULL } else { LOOK_INTERVAL };
+        Some(self.looked.map_or_else(Instant::now, |looked| looked + interval))
     }
 
     pub(super) fn is_due(&self, settings: &Settings) -> bool {
@@ -70,6 +74,7 @@ impl Open {
             // NOTE: who may not trim has no room either when there is something to trim.
             is_full |= bytes > bounds.max_bytes;
         }
+        self.watch.is_full = is_full;
         shared.set_room(is_full.then_some(NoRoom { bytes, max_bytes: bounds.max_bytes }));
         Ok(())
     }

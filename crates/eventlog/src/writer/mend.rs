@@ -231,6 +231,7 @@ impl Writer {
             failed.refuse(&mut more, &self.shared);
             match more.order.take() {
                 Some(Order::Trim(_, reply)) => _ = reply.send(Err(failed.refusal().into())),
+                Some(Order::KeepFloor(reply)) => _ = reply.send(Err(failed.refusal())),
                 Some(Order::Adopt(reply)) => _ = reply.send(Err(failed.refusal())),
                 Some(Order::Repair(_, reply)) => _ = reply.send(Err(RepairError::Busy)),
                 None => {}

@@ -58,6 +58,8 @@ pub(crate) enum Command {
 pub(crate) enum Order {
     /// Trim.
     Trim(TrimTo, oneshot::Sender<Result<TrimOutcome, TrimError>>),
+    /// Make durable which database holds trimming back, and how far it is.
+    KeepFloor(oneshot::Sender<Result<(), AppendError>>),
     /// Give the log a new identity.
     Adopt(oneshot::Sender<Result<crate::adopt::Adoption, AppendError>>),
     /// Repair the files and open them again.
@@ -248,6 +250,10 @@ impl Writer {
                 let outcome = self.trim(to);
                 let _ = reply.send(outcome);
             }
+            Order::KeepFloor(reply) => {
+                let kept = self.keep_floor();
+                let _ = reply.send(kept);
+            }
             Order::Adopt(reply) => {
                 let adoption = self.adopt();
                 let _ = reply.send(adoption);
@@ -261,6 +267,14 @@ impl Writer {
 }
 
 impl Writer {
+    fn keep_floor(&mut self) -> Result<(), AppendError> {
+        let kept = match &mut self.state {
+            State::Open(open) => open.keep_projected(&self.shared).and_then(|()| open.sync(&self.shared)),
+            State::Failed(failed) => return Err(failed.refusal()),
+        };
+        kept.map_err(|error| AppendError::Failed(self.fail_now(error)))
+    }
+
     fn adopt(&mut self) -> Result<crate::adopt::Adoption, AppendError> {
         let adopted = match &mut self.state {
             State::Open(open) => open.adopt(&self.shared),

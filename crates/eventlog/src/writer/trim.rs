@@ -82,8 +82,15 @@ impl EventLog {
 
 impl Writer {
     pub(super) fn trim(&mut self, to: TrimTo) -> Result<TrimOutcome, TrimError> {
+        let (settings, shared) = (&self.settings, &self.shared);
         let trimmed = match &mut self.state {
-            State::Open(open) => open.trim(to, &self.settings, &self.shared),
+            State::Open(open) => open.trim(to, settings, shared).and_then(|outcome| {
+                // NOTE: who was refused for want of room may go on at once.
+                if shared.room().is_some() {
+                    open.keep_bounds(settings, shared)?;
+                }
+                Ok(outcome)
+            }),
             State::Failed(failed) => return Err(failed.refusal().into()),
         };
         trimmed.map_err(|error| {
@@ -191,12 +198,13 @@ impl Open {
             HoleCause::Dropped => Some(gap(&blocks, events)?),
             _ => None,
         };
+        // NOTE: another hole may follow.
+        let first = holes.first_outside();
         self.committer.commit(gap.iter_mut(), extra)?;
         let next = self.committer.next;
         shared.ends.send_modify(|ends| ends.next = next);
         *self.committer.engine.holes.write().unwrap_or_else(std::sync::PoisonError::into_inner) = holes;
         self.sync(shared)?;
-        let first = last.next();
         shared.ends.send_modify(|ends| ends.first = first);
         shared.lost_events.store(self.committer.lost_events, std::sync::atomic::Ordering::Relaxed);
         let segments = self.committer.engine.drop_segments(Position::FIRST, last)?;

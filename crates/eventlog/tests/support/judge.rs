@@ -65,7 +65,7 @@ impl<'a> Judge<'a> {
 
     /// Looks at an open log, appends to it, and closes it.
     pub fn judge(&self, log: &EventLog) -> Found {
-        assert_eq!(*log.info(), self.real.info, "it is another log");
+        assert_eq!(log.info(), self.real.info, "it is another log");
         let mut found = Found { notes: log.recovery().notes.clone(), ..Found::default() };
         found.notes.iter().for_each(|note| self.check_text(note));
         self.read(log, &mut found);

@@ -5,8 +5,11 @@
 pub mod judge;
 pub mod real_log;
 
-use std::fs;
-use std::path::Path;
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use event::wire::{Decoded, Entry};
 use event::{Event, HostName, Position, Stretch, SystemSample, Time};
@@ -58,29 +61,69 @@ pub fn names(entries: &[Entry]) -> Vec<String> {
 
 /// The files as a SIGKILL would leave them at this instant: what the kernel has, nothing of ours.
 ///
-/// NOTE: files that fjall's workers add or remove meanwhile may be half seen, as no kill would leave them;
-/// the tests that use it write too little for a worker to run.
+/// A kill is an instant and a copy is not: one during which fjall's workers or a sync changed a file is taken
+/// again. So it never shows a flush or a trim half done; tests with a real kill do.
 pub fn copy_as_killed(dir: &Path) -> TempDir {
-    let copy = tempfile::tempdir().unwrap();
-    // NOTE: a kill is an instant and a copy is not: the mark first, so that it is not ahead of its log.
-    let _ = fs::copy(dir.join("mark"), copy.path().join("mark"));
-    copy_tree(dir, copy.path());
-    copy
+    loop {
+        let before = listing(dir);
+        let copy = tempfile::tempdir().unwrap();
+        // NOTE: the mark first, so that it is not ahead of its log.
+        let _ = fs::copy(dir.join("mark"), copy.path().join("mark"));
+        let copied = copy_tree(dir, copy.path());
+        match copied {
+            Ok(()) if listing(dir) == before => return copy,
+            Err(error) if error.kind() != io::ErrorKind::NotFound => panic!("{error}"),
+            _ => {}
+        }
+    }
 }
 
-fn copy_tree(from: &Path, to: &Path) {
-    for entry in fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
+/// Every file under `dir`: its path, its length and when it changed. Files that go meanwhile are left out.
+pub fn listing(dir: &Path) -> Vec<(PathBuf, u64, SystemTime)> {
+    let mut files = Vec::new();
+    let mut dirs = vec![dir.to_owned()];
+    while let Some(dir) = dirs.pop() {
+        for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
+            match entry.metadata() {
+                Ok(metadata) if metadata.is_dir() => dirs.push(entry.path()),
+                Ok(metadata) => files.push((entry.path(), metadata.len(), metadata.modified().unwrap())),
+                Err(_) => {}
+            }
+        }
+    }
+    files.sort();
+    files
+}
+
+pub fn copy_tree(from: &Path, to: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
         let target = to.join(entry.file_name());
-        if target.ends_with("mark") {
-            continue;
+        if entry.file_type()?.is_dir() {
+            fs::create_dir(&target)?;
+            copy_tree(&entry.path(), &target)?;
+        } else if !target.exists() {
+            copy_sparse(&entry.path(), &target)?;
         }
-        if entry.file_type().unwrap().is_dir() {
-            fs::create_dir(&target).unwrap();
-            copy_tree(&entry.path(), &target);
-        } else {
-            fs::copy(entry.path(), target).unwrap();
+    }
+    Ok(())
+}
+
+/// Copies what is not zero: a journal is 64 MiB of which a test fills some kilobytes.
+fn copy_sparse(from: &Path, to: &Path) -> io::Result<()> {
+    static ZEROS: [u8; 64 * 1024] = [0; 64 * 1024];
+    let (mut source, target) = (File::open(from)?, File::create(to)?);
+    let (mut chunk, mut at) = (vec![0; ZEROS.len()], 0);
+    loop {
+        let read = source.read(&mut chunk)?;
+        let bytes = chunk.get(..read).unwrap_or_default();
+        if bytes.is_empty() {
+            return target.set_len(at);
         }
+        if !ZEROS.starts_with(bytes) {
+            target.write_all_at(bytes, at)?;
+        }
+        at += read as u64;
     }
 }
 

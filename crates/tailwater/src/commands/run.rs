@@ -41,7 +41,7 @@ pub(crate) async fn run(config: &Config) -> Result<(), Failure> {
     announce(config, &log, &mut samplers)?;
     let _health = AbortOnDropHandle::new(tokio::spawn(watch::tell_health(log.clone())));
     let running = start_samplers(&log, samplers)?;
-    let (projecting, projection) = projection::start(config, &log, &stop)?;
+    let (projecting, projection) = projection::start(config, &log, &stop).await?;
     let statuses = running.iter().map(PacedSampler::status).collect();
     let service = Service::of_daemon(log.clone(), projecting, statuses, config.migrate);
     let clients = tokio::spawn(server::serve(listener, Arc::new(service), stop.clone()));
