@@ -168,7 +168,8 @@ fn read_an_hour(log: &EventLog, report: &mut Report) {
         for (lo, hi) in log.runs_between(times, &Kind::ALL).expect("the index") {
             let mut next = lo;
             while next <= hi {
-                let limits = ReadLimits { events_max: (hi.next().since(next) as usize).min(1_000), ..LIMITS };
+                let left = usize::try_from(hi.next().since(next)).unwrap_or(usize::MAX);
+                let limits = ReadLimits { events_max: left.min(LIMITS.events_max), ..LIMITS };
                 let Stretch::Events(entries) = log.read(next, limits).expect("a read") else {
                     unreachable!()
                 };

@@ -1,7 +1,7 @@
 //! One commit: positions, records, the index by time and the meta of many appends, as one fjall batch.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use event::wire::{Checker, RECORD_HEADER_BYTES};
 use event::{BirthId, LogId, Position, Time};
@@ -13,12 +13,6 @@ use crate::engine::{Engine, Segment};
 use crate::holes::{self, Change};
 use crate::layout::{self, KEY_LOG_ID, KEY_LOST_EVENTS, KEY_PROJECTED, KEY_REOPENED, position_key};
 use crate::mark::LastDurable;
-
-/// Memtables that wait to be flushed before the writer waits for them. IMPORTANT: at four fjall waits itself,
-/// and for ever when its workers have died of a full disk.
-const WAITING_MEMTABLES_MAX: usize = 2;
-/// How long between two looks at them.
-const MEMTABLE_PAUSE: Duration = Duration::from_millis(2);
 
 /// The end of an open log, where the next event goes.
 pub(crate) struct Committer {
@@ -98,7 +92,7 @@ impl Committer {
         appends: impl Iterator<Item = &'a mut Encoded>,
         extra: Extra,
     ) -> Result<Vec<AppendOutcome>, fjall::Error> {
-        self.wait_for_memtables()?;
+        self.engine.wait_for_memtables(&self.segment)?;
         if self.segment_bytes >= self.segment_bytes_max {
             self.begin_segment()?;
         }
@@ -155,15 +149,6 @@ impl Committer {
         let engine = &self.engine;
         for keyspace in [&engine.meta, &engine.state, &engine.blocks, &self.segment.events] {
             keyspace.rotate_memtable()?;
-        }
-        Ok(())
-    }
-
-    fn wait_for_memtables(&self) -> Result<(), fjall::Error> {
-        while self.segment.events.sealed_memtable_count() > WAITING_MEMTABLES_MAX {
-            // NOTE: a worker that has died leaves an error here, and would never flush.
-            self.engine.check()?;
-            std::thread::sleep(MEMTABLE_PAUSE);
         }
         Ok(())
     }

@@ -6,6 +6,7 @@ use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{PoisonError, RwLock};
+use std::time::Duration;
 
 use event::{BirthId, Hole, HostName, LogId, Position, Time};
 use fjall::{Database, Guard, Keyspace, PersistMode};
@@ -15,6 +16,12 @@ use crate::holes::{self, Holes};
 use crate::layout::{self, KEY_BIRTH_ID, KEY_CREATED, KEY_HOST, KEY_LAYOUT, KEY_LOG_ID};
 use crate::open::LogInfo;
 use crate::recovery::{directory, dropped_path};
+
+/// Memtables that wait to be flushed before the writer waits for them. IMPORTANT: at four fjall waits itself,
+/// and for ever when its workers have died of a full disk.
+const WAITING_MEMTABLES_MAX: usize = 2;
+/// How long between two looks at them.
+const MEMTABLE_PAUSE: Duration = Duration::from_millis(2);
 
 /// A segment: a keyspace of events, from its first position up to the next segment's.
 #[derive(Clone)]
@@ -139,6 +146,16 @@ impl Engine {
             }
         }
         Ok(None)
+    }
+
+    /// Waits while a segment has more in memory than its flushes keep up with.
+    pub(crate) fn wait_for_memtables(&self, segment: &Segment) -> Result<(), fjall::Error> {
+        while segment.events.sealed_memtable_count() > WAITING_MEMTABLES_MAX {
+            // NOTE: a worker that has died leaves an error here, and would never flush.
+            self.check()?;
+            std::thread::sleep(MEMTABLE_PAUSE);
+        }
+        Ok(())
     }
 
     /// Whether everything that was written is on its way to the disk, or the database has given up.

@@ -46,13 +46,15 @@ pub struct Verification {
     /// Blocks whose index entry is missing or hides an event; they are read as if they held every time, or not
     /// found by time.
     pub wrong_blocks: u64,
+    /// Why what is kept beside the events cannot be read, if it cannot.
+    pub meta_error: Option<String>,
 }
 
 impl Verification {
-    /// Whether every position is an event or a hole, and the index finds them.
+    /// Whether every position is an event or a hole, the index finds them, and the rest can be read.
     #[must_use]
     pub fn is_clean(&self) -> bool {
-        self.damage.is_empty() && self.wrong_blocks == 0
+        self.damage.is_empty() && self.wrong_blocks == 0 && self.meta_error.is_none()
     }
 }
 
@@ -92,8 +94,16 @@ impl EventLog {
         // NOTE: the index entries of what was trimmed meanwhile went before it did.
         let is_there = |position: &&Position| walk.engine.hole_at(**position).is_none();
         walk.found.wrong_blocks = walk.index.wrong.iter().filter(is_there).count() as u64;
+        walk.found.meta_error = meta_error(&walk.engine);
         Ok(walk.found)
     }
+}
+
+/// What fjall says when all of the small keyspaces is read.
+fn meta_error(engine: &Engine) -> Option<String> {
+    let small = [&engine.meta, &engine.state, &engine.blocks];
+    let mut read = small.into_iter().flat_map(fjall::Keyspace::iter).map(fjall::Guard::into_inner);
+    read.find_map(Result::err).map(|error| EngineError::from(error).to_string())
 }
 
 struct Walk<'a> {

@@ -116,6 +116,7 @@ impl<'a> Salvage<'a> {
                 Some((segment, _)) if segment.first == first => segment,
                 _ => self.engine.begin_segment(first, now())?,
             };
+            self.engine.wait_for_memtables(&segment)?;
             batch.insert(&segment.events, layout::position_key(position), record);
         }
         batch.commit()

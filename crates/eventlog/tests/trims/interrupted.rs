@@ -16,7 +16,7 @@ use crate::{SMALL, all_durable, before, checksum, fill, open, trim, verify};
 fn filled() -> (TempDir, Position, Hole) {
     let dir = tempfile::tempdir().unwrap();
     let log = open(dir.path(), SMALL);
-    let first = fill(&log, 4)[1];
+    let first = *fill(&log, 4).get(1).unwrap();
     all_durable(&log);
     let checksum = Some(checksum(&log, first.before()));
     let hole = Hole { lo: Position(1), hi: first.before(), cause: HoleCause::Trimmed, checksum };

@@ -42,6 +42,8 @@ pub(crate) struct VerifyAnswer {
     pub damaged: Vec<Damage>,
     /// Blocks of positions that the index by time does not tell right.
     pub wrong_blocks: u64,
+    /// Why what is kept beside the events cannot be read; null when it can.
+    pub meta_error: Option<String>,
     /// How long it took.
     pub seconds: f64,
 }

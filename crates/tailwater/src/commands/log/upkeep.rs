@@ -38,10 +38,11 @@ pub(super) async fn verify(config: &Config, format: Format) -> Result<(), Failur
 /// What is wrong, and what to do.
 fn ailment(answer: &VerifyAnswer) -> Option<String> {
     let damaged: u64 = answer.damaged.iter().map(|it| it.to.saturating_sub(it.from) + 1).sum();
-    let what = match (damaged, answer.wrong_blocks) {
-        (0, 0) => return None,
-        (0, blocks) => format!("the index by time is wrong in {} blocks", count(blocks)),
-        (positions, _) => format!("{} positions cannot be read", count(positions)),
+    let what = match (damaged, answer.wrong_blocks, &answer.meta_error) {
+        (0, 0, None) => return None,
+        (0, 0, Some(error)) => format!("what is kept beside the events cannot be read ({error})"),
+        (0, blocks, _) => format!("the index by time is wrong in {} blocks", count(blocks)),
+        (positions, ..) => format!("{} positions cannot be read", count(positions)),
     };
     Some(format!("{what}: `tailwater log repair` makes a new log of what can be read, and holes of the rest"))
 }
@@ -230,6 +231,7 @@ mod tests {
             holes: Vec::new(),
             damaged: Vec::new(),
             wrong_blocks: 0,
+            meta_error: None,
             seconds: 0.25,
         };
         assert_eq!(verified(&answer), "1,200 events are good, in 0.2 s");

@@ -52,6 +52,7 @@ fn verified(found: Verification, seconds: f64) -> VerifyAnswer {
         holes: found.holes.iter().map(HoleObject::from).collect(),
         damaged: found.damage.into_iter().map(damage).collect(),
         wrong_blocks: found.wrong_blocks,
+        meta_error: found.meta_error,
         seconds,
     }
 }
