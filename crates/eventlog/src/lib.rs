@@ -30,6 +30,7 @@ mod forensic;
 #[doc(hidden)]
 pub mod fuzzing;
 mod holes;
+mod latest;
 mod layout;
 mod lock;
 mod mark;
@@ -49,6 +50,7 @@ pub use append::{AppendOutcome, Batch, MetaEntry, Order};
 pub use by_time::TimeRange;
 pub use error::{AppendError, EngineError, OpenError, ReadError, StatError};
 pub use floor::DatabaseHash;
+pub use latest::LOOK_BACK;
 pub use open::{EventLog, LogInfo};
 pub use read::ReadLimits;
 pub use recovery::Recovery;

@@ -19,6 +19,7 @@ use tokio::sync::{oneshot, watch};
 
 use crate::engine::{Engine, engine_error};
 use crate::error::{AppendError, OpenError, ReadError};
+use crate::latest::Latest;
 use crate::layout::{self, KEY_BIRTH_ID, KEY_CREATED, KEY_HOST, KEY_LAYOUT, KEY_LOG_ID};
 use crate::lock::DirectoryLock;
 use crate::recovery::{self, Recovery};
@@ -48,6 +49,7 @@ struct Inner {
     checker: Checker,
     path: PathBuf,
     settings: Settings,
+    latest: Latest,
     recovery: Recovery,
     queue: Sender<Command>,
     shared: Arc<Shared>,
@@ -88,7 +90,17 @@ impl EventLog {
             .spawn(move || writer.run())
             .map_err(|source| OpenError::Thread { source })?;
         let writer = Mutex::new(Some(thread));
-        Ok(Self(Arc::new(Inner { checker, path, settings, recovery, queue, shared, writer, _lock: lock })))
+        Ok(Self(Arc::new(Inner {
+            checker,
+            path,
+            settings,
+            latest: Latest::default(),
+            recovery,
+            queue,
+            shared,
+            writer,
+            _lock: lock,
+        })))
     }
 
     /// What the log knows about itself.
@@ -149,6 +161,10 @@ impl EventLog {
             let _ = thread.join();
         }
         self.failure().map_or(Ok(()), Err)
+    }
+
+    pub(crate) fn known_latest(&self) -> &Latest {
+        &self.0.latest
     }
 
     pub(crate) fn queue(&self) -> &Sender<Command> {
