@@ -9,6 +9,8 @@ use event::limits::Invalid;
 use event::{HostNameError, Position};
 use thiserror::Error;
 
+use crate::writer::NoRoom;
+
 /// Why a log does not open.
 #[derive(Debug, Error)]
 pub enum OpenError {
@@ -108,16 +110,8 @@ pub enum AppendError {
         queued: usize,
     },
     /// The log is as large as it may be, and nothing of it may be trimmed.
-    #[error(
-        "the log is full: it takes {bytes} of {max_bytes} bytes, and its database is behind; let it catch up, raise \
-         log.max_bytes, or set log.when_full = \"drop_oldest\""
-    )]
-    NoRoom {
-        /// What it takes on the disk.
-        bytes: u64,
-        /// What it may take.
-        max_bytes: u64,
-    },
+    #[error("the log is full: {0}")]
+    NoRoom(NoRoom),
     /// The log has failed; it tries to work again by itself.
     #[error("the log takes no events now; it goes on by itself when it can")]
     Failed(#[source] Arc<EngineError>),
@@ -206,6 +200,9 @@ impl From<fjall::Error> for EngineError {
     fn from(error: fjall::Error) -> Self {
         Self(match error {
             fjall::Error::Io(io) => io.to_string(),
+            fjall::Error::Storage(lsm_tree::Error::ChecksumMismatch { .. }) => {
+                "a block of its files does not pass its checksum".to_owned()
+            }
             fjall::Error::Storage(storage) => storage_text(&storage.to_string()),
             fjall::Error::Poisoned => "an earlier write to the disk failed: is it full?".to_owned(),
             fjall::Error::InvalidVersion(_) => "its files are not of fjall 3".to_owned(),
