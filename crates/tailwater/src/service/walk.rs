@@ -11,7 +11,7 @@ mod runs;
 use std::sync::Arc;
 
 use event::{Hole, Position, Stretch};
-use eventlog::{EventLog, ReadLimits};
+use eventlog::{EventLog, ReadError, ReadLimits};
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
@@ -283,7 +283,18 @@ impl WalkAnswer {
 fn stretch(log: &EventLog, at: Position, events_max: u64) -> Result<Stretch, Failure> {
     let events_max = usize::try_from(events_max).unwrap_or(usize::MAX);
     let limits = ReadLimits { events_max, bytes_max: usize::MAX };
-    log.read(at, limits).map_err(|error| Failure::error(chain(&error)))
+    log.read(at, limits).map_err(|error| unread(&error))
+}
+
+/// Why a walk ends before its end, and what to do about damage.
+fn unread(error: &ReadError) -> Failure {
+    let way_out = match error {
+        ReadError::Engine { .. } | ReadError::Damaged { .. } | ReadError::Missing { .. } => {
+            "; `tailwater log verify` tells how much is damaged, `tailwater log repair` saves the rest"
+        }
+        ReadError::Meta { .. } | ReadError::Failed | ReadError::Closed => "",
+    };
+    Failure::error(format!("{}{way_out}", chain(error)))
 }
 
 /// Being stopped is no good end for what has one.
