@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 
 use event::wire::{self, Decoded};
-use event::{Hole, Position};
+use event::{BirthId, Hole, Position};
 
 use crate::blocks::{Block, Stamp};
 use crate::engine::Engine;
@@ -45,13 +45,15 @@ pub struct Verification {
     /// Blocks whose index entry is missing or hides an event; they are read as if they held every time, or not
     /// found by time.
     pub wrong_blocks: u64,
+    /// Why what the log keeps beside its events cannot be read.
+    pub beside: Option<String>,
 }
 
 impl Verification {
-    /// Whether every position is an event or a hole, and the index finds them.
+    /// Whether every position is an event or a hole, the index finds them, and the rest can be read.
     #[must_use]
     pub fn is_clean(&self) -> bool {
-        self.damage.is_empty() && self.wrong_blocks == 0
+        self.damage.is_empty() && self.wrong_blocks == 0 && self.beside.is_none()
     }
 }
 
@@ -66,34 +68,51 @@ impl EventLog {
         mut progress: impl FnMut(u64, u64) -> ControlFlow<()>,
     ) -> Result<Verification, ReadError> {
         let engine = self.engine()?;
-        let ends = self.ends();
-        let mut walk = Walk {
-            log: self,
-            engine: &engine,
-            last: ends.durable,
-            found: Verification { last: ends.durable, ..Verification::default() },
-            index: Index { engine: &engine, block: None, wrong: 0 },
-        };
-        let mut position = Position::FIRST;
-        let mut told = 0;
-        while position <= ends.durable {
-            position = walk.step(position)?;
-            let done = position.since(Position::FIRST).min(ends.durable.0);
-            if done >= told + PROGRESS_RECORDS || position > ends.durable {
-                told = done;
-                if progress(done, ends.durable.0).is_break() {
-                    return Err(ReadError::Closed);
-                }
-            }
-        }
-        walk.found.holes = engine.holes().iter().collect();
-        walk.found.wrong_blocks = walk.index.wrong;
-        Ok(walk.found)
+        let found = verify(&engine, self.birth(), self.ends().durable, &mut progress);
+        found.ok_or(ReadError::Closed)
     }
 }
 
+/// Checks everything up to `last`; `None` when it was broken off.
+pub(crate) fn verify(
+    engine: &Engine,
+    birth: &BirthId,
+    last: Position,
+    mut progress: impl FnMut(u64, u64) -> ControlFlow<()>,
+) -> Option<Verification> {
+    let mut walk = Walk {
+        birth,
+        engine,
+        last,
+        found: Verification { last, ..Verification::default() },
+        index: Index { engine, block: None, wrong: 0 },
+    };
+    let mut position = Position::FIRST;
+    let mut told = 0;
+    while position <= last {
+        position = walk.step(position);
+        let done = position.since(Position::FIRST).min(last.0);
+        if done >= told + PROGRESS_RECORDS || position > last {
+            told = done;
+            if progress(done, last.0).is_break() {
+                return None;
+            }
+        }
+    }
+    walk.found.holes = engine.holes().iter().collect();
+    walk.found.wrong_blocks = walk.index.wrong;
+    walk.found.beside = [&engine.meta, &engine.state].into_iter().find_map(unreadable);
+    Some(walk.found)
+}
+
+/// Why a small keyspace cannot be read.
+fn unreadable(keyspace: &fjall::Keyspace) -> Option<String> {
+    let error = keyspace.iter().find_map(|guard| guard.into_inner().err())?;
+    Some(EngineError::from(error).to_string())
+}
+
 struct Walk<'a> {
-    log: &'a EventLog,
+    birth: &'a BirthId,
     engine: &'a Engine,
     last: Position,
     found: Verification,
@@ -102,22 +121,22 @@ struct Walk<'a> {
 
 impl Walk<'_> {
     /// Checks a hole, or records up to the end of a segment or the first that is bad. Gives where to go on.
-    fn step(&mut self, from: Position) -> Result<Position, ReadError> {
+    fn step(&mut self, from: Position) -> Position {
         if let Some(hole) = self.engine.hole_at(from) {
-            return Ok(hole.hi.next());
+            return hole.hi.next();
         }
         let hole = self.engine.holes_after(from);
         let mut end = hole.map_or(self.last, |hole| self.last.min(hole.lo.before()));
         let Some((segment, next)) = self.engine.segment_of(from) else {
             self.damaged(from, end, 0, "no segment has them".to_owned());
-            return Ok(end.next());
+            return end.next();
         };
         end = next.map_or(end, |next| end.min(next.before()));
         let mut position = from;
         for (count, guard) in segment.events.range(position_key(from)..=position_key(end)).enumerate() {
             let (key, record) = match guard.into_inner() {
                 Ok(pair) => pair,
-                Err(error) => return Ok(self.unreadable(position, end, &segment.events, error)),
+                Err(error) => return self.unreadable(position, end, &segment.events, error),
             };
             let found = key_position(&key).unwrap_or_default();
             if found > position {
@@ -127,7 +146,7 @@ impl Walk<'_> {
             self.check(position, &record);
             position = position.next();
             if count as u64 >= PROGRESS_RECORDS {
-                return Ok(position);
+                return position;
             }
         }
         if position <= end {
@@ -137,12 +156,11 @@ impl Walk<'_> {
             }
             position = end.next();
         }
-        Ok(position)
+        position
     }
 
     fn check(&mut self, position: Position, record: &[u8]) {
-        let opened =
-            wire::open(self.log.birth(), position, record).and_then(|record| wire::decode(record.payload));
+        let opened = wire::open(self.birth, position, record).and_then(|record| wire::decode(record.payload));
         match opened {
             Ok(decoded) => {
                 self.found.events += 1;
