@@ -210,7 +210,7 @@ fn sink_error(error: &AppendError) -> SinkError {
         AppendError::Invalid { .. } | AppendError::TooLarge { .. } | AppendError::Encode { .. } => {
             SinkErrorKind::Invalid
         }
-        AppendError::Full { .. } | AppendError::NoRoom { .. } => SinkErrorKind::Full,
+        AppendError::Full { .. } | AppendError::NoRoom(_) => SinkErrorKind::Full,
         AppendError::Failed(_) => SinkErrorKind::Failed,
         AppendError::Closed => SinkErrorKind::Closed,
     };

@@ -10,7 +10,8 @@
 //! ```
 //!
 //! Times are microseconds since the epoch. A block without an index entry, or with one that does not decode, is
-//! read as if it held every time: slower, and never wrong.
+//! read as if it held every time: slower, and never wrong. Kinds of a newer version keep their times in it, so that
+//! a reader by time comes by and tells of them; kind 0 is one whose time nobody here can read.
 
 use event::{Kind, Position};
 
@@ -23,7 +24,7 @@ const SPAN_BYTES: usize = 1 + 8 + 8;
 /// Kind and time of an event, as the index sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Stamp {
-    /// The kind's number.
+    /// The kind's number; 0 when it cannot be read.
     pub(crate) kind: u8,
     /// Microseconds since the epoch.
     pub(crate) time: i64,
@@ -37,6 +38,8 @@ pub(crate) struct Span {
 }
 
 impl Span {
+    const ALL: Self = Self { least: i64::MIN, greatest: i64::MAX };
+
     pub(crate) fn overlaps(self, other: Self) -> bool {
         self.least <= other.greatest && other.least <= self.greatest
     }
@@ -49,17 +52,25 @@ pub(crate) struct Block {
     pub(crate) positions: u32,
     /// By the kind's number, less one.
     spans: [Option<Span>; Kind::ALL.len()],
+    /// The times of the kinds that this version does not know, by the kind's number.
+    others: Vec<(u8, Span)>,
 }
 
 impl Block {
     pub(crate) const fn new(first: Position) -> Self {
-        Self { first, positions: 0, spans: [None; Kind::ALL.len()] }
+        Self { first, positions: 0, spans: [None; Kind::ALL.len()], others: Vec::new() }
     }
 
     /// Adds the event at the next position of the block.
     pub(crate) fn add(&mut self, stamp: Stamp) {
         self.positions += 1;
-        let Some(span) = self.spans.get_mut(usize::from(stamp.kind).wrapping_sub(1)) else { return };
+        let Some(span) = self.spans.get_mut(usize::from(stamp.kind).wrapping_sub(1)) else {
+            // NOTE: kind and time of an event that cannot be read may be any.
+            if self.others.is_empty() {
+                self.others.push((0, Span::ALL));
+            }
+            return;
+        };
         let time = stamp.time;
         let span = span.get_or_insert(Span { least: time, greatest: time });
         span.least = span.least.min(time);
@@ -87,9 +98,10 @@ impl Block {
         self.spans.iter().flatten().copied().reduce(join)
     }
 
-    /// Whether it may hold an event of these times and one of these kinds.
+    /// Whether it may hold an event of these times and one of these kinds, or of a kind that nobody here knows.
     pub(crate) fn may_hold(&self, times: Span, kinds: &[Kind]) -> bool {
-        kinds.iter().any(|kind| self.span(*kind).is_some_and(|span| span.overlaps(times)))
+        let asked = kinds.iter().filter_map(|kind| self.span(*kind));
+        asked.chain(self.others.iter().map(|(_, span)| *span)).any(|span| span.overlaps(times))
     }
 
     /// Whether a reader by time would look here for this event. Of a kind that nobody knows, nobody asks.
@@ -101,18 +113,16 @@ impl Block {
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mut value = Vec::with_capacity(4 + 2 * SPAN_BYTES);
         value.extend(self.positions.to_be_bytes());
-        for (kind, span) in (1_u8..).zip(&self.spans) {
-            if let Some(span) = span {
-                value.push(kind);
-                value.extend(span.least.to_be_bytes());
-                value.extend(span.greatest.to_be_bytes());
-            }
+        let known = (1_u8..).zip(&self.spans).filter_map(|(kind, span)| Some((kind, (*span)?)));
+        for (kind, span) in known.chain(self.others.iter().copied()) {
+            value.push(kind);
+            value.extend(span.least.to_be_bytes());
+            value.extend(span.greatest.to_be_bytes());
         }
         value
     }
 
-    /// The block that begins at `first`; `None` when the value is none of ours. Kinds that this version does not
-    /// know are left out: it could not read their events either.
+    /// The block that begins at `first`; `None` when the value is none of ours.
     pub(crate) fn decode(first: Position, value: &[u8]) -> Option<Self> {
         let (positions, rest) = value.split_first_chunk()?;
         let mut block = Self { positions: u32::from_be_bytes(*positions), ..Self::new(first) };
@@ -121,8 +131,9 @@ impl Block {
             let (least, greatest) = times.split_first_chunk()?;
             let greatest = greatest.first_chunk()?;
             let span = Span { least: i64::from_be_bytes(*least), greatest: i64::from_be_bytes(*greatest) };
-            if let Some(place) = block.spans.get_mut(usize::from(*kind).wrapping_sub(1)) {
-                *place = Some(span);
+            match block.spans.get_mut(usize::from(*kind).wrapping_sub(1)) {
+                Some(place) => *place = Some(span),
+                None => block.others.push((*kind, span)),
             }
         }
         Some(block)
@@ -158,12 +169,25 @@ mod tests {
     fn what_is_no_block_is_not_read_as_one() {
         let mut block = Block::new(Position(1));
         block.add(stamp(Kind::AgentState, 7));
-        let mut value = block.encode();
+        let value = block.encode();
         for length in (0..4).chain(5..value.len()) {
             assert_eq!(Block::decode(Position(1), &value[..length]), None, "{length} bytes");
         }
-        let newer = [&[99], &value[5..]].concat();
-        value.extend(newer);
-        assert_eq!(Block::decode(Position(1), &value), Some(block), "a kind of a newer version is left out");
+    }
+
+    #[test]
+    fn kinds_of_a_newer_version_are_come_by() {
+        let mut block = Block::new(Position(1));
+        block.add(stamp(Kind::AgentState, 7));
+        let known = block.encode();
+        let newer = [&known, &[99][..], &known[5..]].concat();
+        let decoded = Block::decode(Position(1), &newer).unwrap();
+        let holds = |block: &Block, time| block.may_hold(Span { least: time, greatest: time }, &[Kind::Gap]);
+        assert!(holds(&decoded, 7) && !holds(&decoded, 8) && !holds(&block, 7));
+        assert_eq!(decoded.encode(), newer, "what is written again keeps them");
+        block.add(Stamp { kind: 0, time: 0 });
+        block.add(Stamp { kind: 0, time: 0 });
+        assert!(holds(&block, 8) && block.positions == 3);
+        assert_eq!(Block::decode(Position(1), &block.encode()), Some(block));
     }
 }

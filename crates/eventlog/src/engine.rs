@@ -205,13 +205,18 @@ fn find_segments(
     meta: &Keyspace,
     path: &Path,
 ) -> Result<BTreeMap<Position, Segment>, OpenError> {
+    let time = |key: &[u8]| -> Result<Option<Time>, OpenError> {
+        let value = meta.get(key).map_err(engine_error(path))?;
+        Ok(value.and_then(|value| Some(Time::from_micros(i64::from_be_bytes((*value).try_into().ok()?)))))
+    };
+    // NOTE: nobody notes when the first segment is begun: it is as old as the log.
+    let created = time(KEY_CREATED.as_bytes())?;
     let mut segments = BTreeMap::new();
     for name in database.list_keyspace_names() {
         let Some(first) = layout::segment_first(&name) else { continue };
         let events = database.keyspace(&name, layout::events_options).map_err(engine_error(path))?;
-        let begun = meta.get(layout::key_of(layout::PREFIX_SEGMENT, first)).map_err(engine_error(path))?;
-        let begun = begun.and_then(|value| Some(i64::from_be_bytes((*value).try_into().ok()?)));
-        segments.insert(first, Segment { first, events, begun: begun.map(Time::from_micros) });
+        let begun = time(&layout::key_of(layout::PREFIX_SEGMENT, first))?.or(created);
+        segments.insert(first, Segment { first, events, begun });
     }
     if segments.is_empty() {
         return Err(foreign(path, "it has no keyspace with events"));

@@ -9,6 +9,8 @@ use event::limits::Invalid;
 use event::{HostNameError, Position};
 use thiserror::Error;
 
+use crate::writer::NoRoom;
+
 /// Why a log does not open.
 #[derive(Debug, Error)]
 pub enum OpenError {
@@ -108,16 +110,8 @@ pub enum AppendError {
         queued: usize,
     },
     /// The log is as large as it may be, and nothing of it may be trimmed.
-    #[error(
-        "the log is full, it takes {bytes} of {max_bytes} bytes: let its database catch up, run `tailwater log trim`, raise \
-         log.max_bytes, or set log.when_full = \"drop_oldest\""
-    )]
-    NoRoom {
-        /// What it takes on the disk.
-        bytes: u64,
-        /// What it may take.
-        max_bytes: u64,
-    },
+    #[error("the log is full: {0}")]
+    NoRoom(NoRoom),
     /// The log has failed; it tries to work again by itself.
     #[error("the log takes no events now; it goes on by itself when it can")]
     Failed(#[source] Arc<EngineError>),

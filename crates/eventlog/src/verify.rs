@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use event::wire::{self, Decoded};
+use event::wire::{self, Checker, Decoded};
 use event::{Hole, Position};
 
 use crate::blocks::{Block, Stamp};
@@ -68,35 +68,44 @@ impl EventLog {
         &self,
         mut progress: impl FnMut(u64, u64) -> ControlFlow<()>,
     ) -> Result<Verification, ReadError> {
-        let ends = self.ends();
-        let mut walk = Walk {
-            log: self,
-            engine: self.engine()?,
-            last: ends.durable,
-            found: Verification { last: ends.durable, ..Verification::default() },
-            index: Index { block: None, wrong: Vec::new() },
-        };
-        let mut position = Position::FIRST;
-        let mut told = 0;
-        while position <= ends.durable {
-            position = walk.step(position);
-            // NOTE: let go between two steps: who keeps it keeps a failed log from opening again.
-            walk.engine = self.engine()?;
-            let done = position.since(Position::FIRST).min(ends.durable.0);
-            if done >= told + PROGRESS_RECORDS || position > ends.durable {
-                told = done;
-                if progress(done, ends.durable.0).is_break() {
-                    return Err(ReadError::Closed);
-                }
+        verify(|| self.engine(), self.checker(), self.ends().durable, &mut progress)
+    }
+}
+
+/// Checks everything up to `last`. The database is asked for at each step and let go between two of them: who keeps
+/// it keeps a failed log from opening again.
+pub(crate) fn verify(
+    engine: impl Fn() -> Result<Arc<Engine>, ReadError>,
+    checker: Checker,
+    last: Position,
+    mut progress: impl FnMut(u64, u64) -> ControlFlow<()>,
+) -> Result<Verification, ReadError> {
+    let mut walk = Walk {
+        checker,
+        engine: engine()?,
+        last,
+        found: Verification { last, ..Verification::default() },
+        index: Index { block: None, wrong: Vec::new() },
+    };
+    let mut position = Position::FIRST;
+    let mut told = 0;
+    while position <= last {
+        position = walk.step(position);
+        walk.engine = engine()?;
+        let done = position.since(Position::FIRST).min(last.0);
+        if done >= told + PROGRESS_RECORDS || position > last {
+            told = done;
+            if progress(done, last.0).is_break() {
+                return Err(ReadError::Closed);
             }
         }
-        walk.found.holes = walk.engine.holes().iter().collect();
-        // NOTE: the index entries of what was trimmed meanwhile went before it did.
-        let is_there = |position: &&Position| walk.engine.hole_at(**position).is_none();
-        walk.found.wrong_blocks = walk.index.wrong.iter().filter(is_there).count() as u64;
-        walk.found.meta_error = meta_error(&walk.engine);
-        Ok(walk.found)
     }
+    walk.found.holes = walk.engine.holes().iter().collect();
+    // NOTE: the index entries of what was trimmed meanwhile went before it did.
+    let is_there = |position: &&Position| walk.engine.hole_at(**position).is_none();
+    walk.found.wrong_blocks = walk.index.wrong.iter().filter(is_there).count() as u64;
+    walk.found.meta_error = meta_error(&walk.engine);
+    Ok(walk.found)
 }
 
 /// What fjall says when all of the small keyspaces is read.
@@ -106,15 +115,15 @@ fn meta_error(engine: &Engine) -> Option<String> {
     read.find_map(Result::err).map(|error| EngineError::from(error).to_string())
 }
 
-struct Walk<'a> {
-    log: &'a EventLog,
+struct Walk {
+    checker: Checker,
     engine: Arc<Engine>,
     last: Position,
     found: Verification,
     index: Index,
 }
 
-impl Walk<'_> {
+impl Walk {
     /// Checks a hole, or records up to the end of a segment or the first that is bad. Gives where to go on.
     fn step(&mut self, from: Position) -> Position {
         if let Some(hole) = self.engine.hole_at(from) {
@@ -158,8 +167,7 @@ impl Walk<'_> {
     }
 
     fn check(&mut self, position: Position, record: &[u8]) {
-        let opened =
-            self.log.checker().open(position, record).and_then(|record| wire::decode(record.payload));
+        let opened = self.checker.open(position, record).and_then(|record| wire::decode(record.payload));
         match opened {
             Ok(decoded) => {
                 self.found.events += 1;

@@ -39,7 +39,11 @@ fn the_latest_of_each_series_is_the_youngest_of_the_last_day() {
     log.append(vec![support::event("a system")]).unwrap();
     assert_eq!(latest(&log, day), [1, 2, 3], "the log's own host first");
     log.append(vec![sample("a", None, 60), sample("b", None, 80), sample("c", None, day + 1)]).unwrap();
-    assert_eq!(latest(&log, day), [5, 2, 3], "one that repeats a time changes nothing, one too old is not there");
+    assert_eq!(
+        latest(&log, day),
+        [5, 2, 3],
+        "one that repeats a time changes nothing, one too old is not there"
+    );
     assert_eq!(latest(&log, 65), [5]);
     let import = vec![sample("b", None, 5_000), sample("a", None, 10)];
     log.append(Batch { events: import, order: Order::Import, ..Batch::default() }).unwrap();

@@ -34,7 +34,8 @@ pub enum Halt {
     /// Another process projects a log of the same id into the same database.
     #[error(
         "two writers: another process claimed the range that begins at position {lo} twice while this one \
-         worked; a copy of this log must not be projected beside it"
+         worked; a copy of this log must not be projected beside it: `tailwater log adopt` makes the copy a log of \
+         its own"
     )]
     TwoWriters {
         /// The range.

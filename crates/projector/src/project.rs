@@ -90,6 +90,8 @@ impl<S: Source, T: Target> Projector<S, T> {
     /// [`Halt`] when a person must look.
     pub async fn run(&self, until: Until, stop: &CancellationToken) -> Result<Totals, Halt> {
         let _panic = ToldByStatus(&self.status);
+        // NOTE: the source may be under another name than at the last run, of which the database has nothing.
+        self.tell(|status| status.next = None);
         let outcome = self.run_until_halt(until, stop).await;
         if let Err(halt) = &outcome {
             self.tell(|status| {

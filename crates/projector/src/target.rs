@@ -152,8 +152,8 @@ pub enum Divergence {
     /// The record at the digest's place is another one.
     #[error(
         "diverged: the database has applied a record with checksum {applied:08x} at position {at}, the log has \
-         {found:08x} there; this log is not the one that was projected (a copy that went its own way?): \
-         project it into a fresh database"
+         {found:08x} there; this log is a copy that went its own way: `tailwater log adopt` makes it a log of its \
+         own, or project it into a fresh database"
     )]
     Different {
         /// The digest's place.
@@ -166,7 +166,8 @@ pub enum Divergence {
     /// The database is ahead of the log.
     #[error(
         "log behind database: the database has applied everything before position {next}, the log's next \
-         position is {log_next}; the log was restored from an older copy: project it into a fresh database"
+         position is {log_next}; the log was restored from an older copy: `tailwater log adopt` makes it a log of \
+         its own, or project it into a fresh database"
     )]
     Behind {
         /// How far the database is.

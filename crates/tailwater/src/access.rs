@@ -81,6 +81,20 @@ impl From<OpenFailure> for Failure {
     }
 }
 
+/// Refuses a data directory without a log.
+///
+/// # Errors
+/// When there is none.
+pub(crate) fn refuse_missing(config: &Config) -> Result<(), Failure> {
+    if EventLog::exists(&config.data_dir) {
+        return Ok(());
+    }
+    Err(Failure::unhealthy(format!(
+        "there is no log in {} yet: `tailwater run` or `tailwater record` makes one",
+        config.data_dir.display()
+    )))
+}
+
 /// Has one task done by whoever holds the log; `tell` hears what it tells before its answer.
 ///
 /// # Errors
@@ -135,11 +149,8 @@ impl Holder {
             if let Some(daemon) = Self::find_daemon(config).await? {
                 return Ok(daemon);
             }
-            if missing == Missing::Refuse && !config.data_dir.join("log").exists() {
-                return Err(Failure::unhealthy(format!(
-                    "there is no log in {} yet: `tailwater run` or `tailwater record` makes one",
-                    config.data_dir.display()
-                )));
+            if missing == Missing::Refuse {
+                refuse_missing(config)?;
             }
             match open_log(config, Trims::WhenAsked).await {
                 Ok(log) => return Ok(Self::alone(log, config)),
@@ -162,6 +173,10 @@ impl Holder {
     }
 
     fn alone(log: EventLog, config: &Config) -> Self {
+        // NOTE: opening it has mended what a crash had left, and nobody else would tell.
+        for note in &log.recovery().notes {
+            output::notice(note);
+        }
         let service = Service::of_command(log.clone(), config);
         let stop = CancellationToken::new();
         let signals = AbortOnDropHandle::new(crate::signals::cancel_on_signal(stop.clone()));

@@ -138,6 +138,12 @@ pub(crate) fn bytes(count: u64) -> String {
     format!("{value:.1} {unit}")
 }
 
+/// A number with its noun: "1 event", "2,000 events".
+#[must_use]
+pub(crate) fn counted(number: u64, what: &str) -> String {
+    format!("{} {what}{}", count(number), if number == 1 { "" } else { "s" })
+}
+
 /// A count for people: 1,234,567.
 #[must_use]
 pub(crate) fn count(count: u64) -> String {

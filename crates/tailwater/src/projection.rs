@@ -2,13 +2,12 @@
 
 use std::sync::Arc;
 
-use eventlog::EventLog;
+use eventlog::{DatabaseHash, EventLog};
 use projector::Until;
 use store::DatabaseUrl;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::AbortOnDropHandle;
 
 use crate::config::Config;
 use crate::failure::{Failure, chain};
@@ -59,24 +58,24 @@ pub(crate) async fn start(
     let projector = projector(log, database.clone(), config.migrate);
     let (pauser, pauses) = mpsc::channel(1);
     let live = Live { database: database.clone(), status: projector.status(), pauser };
-    let (log, status, stop) = (log.clone(), projector.status(), stop.clone());
+    let (log, stop) = (log.clone(), stop.clone());
     let task = tokio::spawn(async move {
-        let _told = AbortOnDropHandle::new(tokio::spawn(watch::hold_back(log, fingerprint, status)));
-        project(&projector, pauses, &stop).await;
+        let run = |stop| run(&projector, &log, fingerprint, stop);
+        project(run, pauses, &stop).await;
     });
     Ok((Projecting::Live(Arc::new(live)), Some(task)))
 }
 
 /// Projects until it is told to stop, with pauses. What has halted begins again after a pause.
-async fn project(
-    projector: &LogProjector,
+async fn project<W: Future<Output = ()>>(
+    run: impl Fn(CancellationToken) -> W,
     mut pauses: mpsc::Receiver<PauseRequest>,
     stop: &CancellationToken,
 ) {
     while !stop.is_cancelled() {
         let until_paused = stop.child_token();
         let request = {
-            let work = run(projector, &until_paused);
+            let work = run(until_paused.clone());
             tokio::pin!(work);
             let request = tokio::select! {
                 () = &mut work => None,
@@ -102,8 +101,19 @@ async fn project(
     }
 }
 
-async fn run(projector: &LogProjector, stop: &CancellationToken) {
-    if let Err(halt) = projector.run(Until::Stopped, stop).await {
+/// Projects, and tells the log how far the database is: a log that is given another identity between two runs is
+/// told nothing that was true of the old one.
+async fn run(projector: &LogProjector, log: &EventLog, database: DatabaseHash, stop: CancellationToken) {
+    let outcome = tokio::select! {
+        // NOTE: the projector first, for it begins by forgetting where the database was.
+        biased;
+        outcome = projector.run(Until::Stopped, &stop) => outcome,
+        never = watch::hold_back(log, database, projector.status()) => match never {},
+    };
+    if let Some(next) = projector.status().borrow().next {
+        log.projected(database, next);
+    }
+    if let Err(halt) = outcome {
         let error = chain(&halt);
         tracing::error!(error, "projecting has halted until tailwater is restarted; recording goes on");
     }

@@ -6,6 +6,7 @@
 
 use event::wire::Decoded;
 use event::{Entry, Kind, Position, Time};
+use eventlog::TimeRange;
 use serde::{Deserialize, Serialize};
 
 use crate::failure::Failure;
@@ -144,6 +145,31 @@ impl Selection {
         }
     }
 
+    /// Whether every event between its ends is in it.
+    #[must_use]
+    pub(crate) fn is_whole(&self) -> bool {
+        self.times() == TimeRange::ALL && self.kinds.0.is_empty()
+    }
+
+    /// The times of its events, both ends included.
+    #[must_use]
+    pub(crate) fn times(&self) -> TimeRange {
+        let mut times = TimeRange::ALL;
+        if let Some(Place::Time(from)) = self.from {
+            times.from = Time::from_micros(from);
+        }
+        if let Some(Place::Time(to)) = self.to {
+            times.to = Time::from_micros(to.saturating_sub(1));
+        }
+        times
+    }
+
+    /// The kinds of its events.
+    #[must_use]
+    pub(crate) fn kinds(&self) -> &[Kind] {
+        if self.kinds.0.is_empty() { &Kind::ALL } else { &self.kinds.0 }
+    }
+
     /// Whether this entry, which lies between its ends, is in it. What a newer version wrote has a time that
     /// nobody here can read: it is in, so that it is told.
     #[must_use]
@@ -225,6 +251,17 @@ mod tests {
         let gaps = parse("1", "", "gap,token_usage").unwrap();
         check(&gaps, state("2026-01-01T00:00:00Z"), false);
         check(&gaps, Event::Gap(Gap::default()), true);
+    }
+
+    #[test]
+    fn its_times_and_kinds_are_what_an_index_can_be_asked_for() {
+        assert!(parse("17", "5000", "").unwrap().is_whole());
+        let hour = parse("2026-01-01T00:00:00Z", "2026-01-01T01:00:00Z", "").unwrap();
+        let TimeRange { from, to } = hour.times();
+        assert_eq!(to.micros() - from.micros(), 3_600_000_000 - 1, "its end is not in it");
+        assert!(!hour.is_whole() && hour.kinds() == Kind::ALL);
+        let gaps = parse("", "", "gap").unwrap();
+        assert_eq!((gaps.is_whole(), gaps.times(), gaps.kinds()), (false, TimeRange::ALL, &[Kind::Gap][..]));
     }
 
     #[test]

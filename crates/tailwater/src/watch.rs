@@ -1,5 +1,6 @@
 //! What the daemon watches beside its work: the log's health, and how far the database is.
 
+use std::convert::Infallible;
 use std::time::{Duration, SystemTime};
 
 use event::Position;
@@ -35,8 +36,12 @@ pub(crate) async fn tell_health(log: EventLog) {
     }
 }
 
-/// Tells the log how far the database is, for as long as its projector lives.
-pub(crate) async fn hold_back(log: EventLog, database: DatabaseHash, mut status: watch::Receiver<Status>) {
+/// Tells the log how far the database is, for as long as it is polled.
+pub(crate) async fn hold_back(
+    log: &EventLog,
+    database: DatabaseHash,
+    mut status: watch::Receiver<Status>,
+) -> Infallible {
     let mut told: Option<Position> = None;
     loop {
         let next = status.borrow_and_update().next;
@@ -46,7 +51,7 @@ pub(crate) async fn hold_back(log: EventLog, database: DatabaseHash, mut status:
         }
         tokio::time::sleep(TOLD_INTERVAL).await;
         if status.changed().await.is_err() {
-            return;
+            std::future::pending::<()>().await;
         }
     }
 }

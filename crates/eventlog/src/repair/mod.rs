@@ -3,7 +3,8 @@
 //! fjall is not asked to open the damaged files. Every table and every journal is read by itself (`forensic/`),
 //! block by block and batch by batch, and each record proves by its own checksum which position of which log it
 //! is. What no file gives any more becomes a hole: up to the mark, for up to there the log was durable; a `gap`
-//! event tells of each. The old files stay beside the log under a name with the time.
+//! event tells of each. The old files stay beside the log under a name with the time. A log that opens, and whose
+//! verification finds nothing, is left as it is.
 //!
 //! ```text
 //! log ──read──► log.repaired ──complete──► log → log.damaged-<time>, log.repaired → log
@@ -15,6 +16,7 @@
 
 mod salvage;
 mod small;
+mod sound;
 
 use std::fs::{self, File};
 use std::io;
@@ -42,14 +44,14 @@ const COMPLETE: &str = "complete";
 /// What a repair did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RepairOutcome {
-    /// Events that were saved.
+    /// Events that can be read: all of them are in the log.
     pub events: u64,
     /// Holes that are new.
     pub holes: Vec<Hole>,
     /// Bytes of files that should hold something and could not be read.
     pub damaged_bytes: u64,
-    /// Where the old files are.
-    pub old: PathBuf,
+    /// Where the old files are; none where there was nothing to repair.
+    pub old: Option<PathBuf>,
 }
 
 /// Why a log was not repaired. The old files are as they were.
@@ -86,7 +88,7 @@ pub enum RepairError {
         path: PathBuf,
     },
     /// There is no log.
-    #[error("there is no log in {path}")]
+    #[error("there is no log in {path}: nothing to repair")]
     Nothing {
         /// The data directory.
         path: PathBuf,
@@ -122,15 +124,28 @@ impl std::fmt::Debug for Told {
 }
 
 impl EventLog {
-    /// Repairs the log in `data_dir`, which no process has open. `progress` is told bytes done and in all, and
-    /// says whether to go on.
+    /// Whether there is a log in `data_dir`, in whatever state.
+    #[must_use]
+    pub fn exists(data_dir: &Path) -> bool {
+        log_path(data_dir).exists() || new_path(data_dir).join(COMPLETE).exists()
+    }
+
+    /// Repairs the log in `data_dir`, which no process has open. `progress` is told how much of how much is done
+    /// of each of its two parts, looking and copying, and says whether to go on.
     ///
     /// # Errors
     /// When it is held, or a file cannot be read or written: the old log is as it was.
     pub fn repair(data_dir: &Path, progress: impl Fn(u64, u64) -> bool + Send + 'static) -> Answer {
+        if !Self::exists(data_dir) {
+            return Err(RepairError::Nothing { path: data_dir.to_owned() });
+        }
         let _lock = DirectoryLock::take(data_dir)?;
         finish_exchange(data_dir)?;
-        repair_files(data_dir, &Told(Box::new(progress)))
+        let told = Told(Box::new(progress));
+        match sound::look(data_dir, &told)? {
+            Some(outcome) => Ok(outcome),
+            None => repair_files(data_dir, &told),
+        }
     }
 
     /// Repairs this log: it takes no events meanwhile, and works again afterwards. It blocks.
@@ -138,6 +153,9 @@ impl EventLog {
     /// # Errors
     /// As [`Self::repair`].
     pub fn repair_open(&self, progress: impl Fn(u64, u64) -> bool + Send + 'static) -> Answer {
+        if let Some(outcome) = sound::look_at_open(self, &progress)? {
+            return Ok(outcome);
+        }
         let (reply, answer) = oneshot::channel();
         let order = Command::Order(Order::Repair(Told(Box::new(progress)), reply));
         self.queue().send(order).map_err(|_| RepairError::Closed)?;
@@ -164,10 +182,15 @@ pub(crate) fn repair_files(data_dir: &Path, told: &Told) -> Answer {
     if new.exists() {
         fs::remove_dir_all(&new).map_err(file("remove", &new))?;
     }
-    write_identity(&new, &info).map_err(write(&new))?;
-    let salvage = Salvage::new(Engine::open(&new)?, info.birth_id, small, told);
-    let (mut outcome, last) = salvage.run(&files, marked)?;
-    outcome.old = exchange(data_dir, &path, &new)?;
+    let salvaged = write_identity(&new, &info).map_err(write(&new)).and_then(|()| {
+        let salvage = Salvage::new(Engine::open(&new)?, info.birth_id, small, told);
+        salvage.run(&files, marked)
+    });
+    let (mut outcome, last) = salvaged.inspect_err(|_| {
+        // NOTE: on a disk that is full it must not be what fills it. The next repair removes it, too.
+        let _ = fs::remove_dir_all(&new);
+    })?;
+    outcome.old = Some(exchange(data_dir, &path, &new)?);
     let at_mark = file("write", &mark::path(data_dir));
     let mut writer = MarkWriter::open(data_dir, &info, &found).map_err(&at_mark)?;
     writer.write(last).map_err(&at_mark)?;

@@ -65,7 +65,8 @@ impl Open {
         }
         let Ok(bytes) = crate::stat::disk_bytes(&self.committer.engine.path) else { return Ok(()) };
         let plan = self.plan(bytes, bounds, shared.floor(), now);
-        let mut is_full = plan.is_full;
+        let is_held_back = plan.is_full;
+        let mut is_full = is_held_back;
         if bounds.trims == Trims::Itself {
             for (last, cause) in plan.steps() {
                 self.trim_segments(last, cause, shared)?;
@@ -75,7 +76,8 @@ impl Open {
             is_full |= bytes > bounds.max_bytes;
         }
         self.watch.is_full = is_full;
-        shared.set_room(is_full.then_some(NoRoom { bytes, max_bytes: bounds.max_bytes }));
+        let no_room = NoRoom { bytes, max_bytes: bounds.max_bytes, is_held_back };
+        shared.set_room(is_full.then_some(no_room));
         Ok(())
     }
 

@@ -1,5 +1,6 @@
 //! What the writer thread shares with the handles of a log.
 
+use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::SystemTime;
@@ -49,13 +50,28 @@ impl Health {
     }
 }
 
-/// A log that is at its bound, with nothing that may be trimmed.
+/// A log that is at its bound, and takes no events until something of it is trimmed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NoRoom {
     /// What it takes on the disk, bytes.
     pub bytes: u64,
     /// What it may take.
     pub max_bytes: u64,
+    /// Whether what may be trimmed is not enough, for its database is behind; else nobody who may trim has been
+    /// here.
+    pub is_held_back: bool,
+}
+
+impl fmt::Display for NoRoom {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { bytes, max_bytes, is_held_back } = self;
+        write!(f, "it takes {bytes} of {max_bytes} bytes (log.max_bytes)")?;
+        f.write_str(if *is_held_back {
+            ", and its database is behind; let it catch up, raise log.max_bytes, or set log.when_full = \"drop_oldest\""
+        } else {
+            "; `tailwater log trim` lets go of the oldest events, as `tailwater run` does by itself"
+        })
+    }
 }
 
 /// What the writer shares with the handles.
@@ -121,8 +137,7 @@ impl Shared {
     }
 
     pub(crate) fn no_room(&self) -> Option<AppendError> {
-        let room = self.room()?;
-        Some(AppendError::NoRoom { bytes: room.bytes, max_bytes: room.max_bytes })
+        self.room().map(AppendError::NoRoom)
     }
 
     pub(crate) fn room(&self) -> Option<NoRoom> {

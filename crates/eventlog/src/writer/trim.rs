@@ -108,13 +108,9 @@ impl Open {
         shared: &Shared,
     ) -> Result<TrimOutcome, EngineError> {
         let floor = shared.floor();
-        let steps = match to {
-            TrimTo::Bounds { .. } => {
-                let bytes = crate::stat::disk_bytes(&self.committer.engine.path).unwrap_or_default();
-                let plan = self.plan(bytes, &settings.bounds, floor, Time::from(SystemTime::now()));
-                plan.steps().collect()
-            }
-            TrimTo::Before { position, dry_run } => self.before(position, floor, dry_run)?,
+        let (steps, would_go) = match to {
+            TrimTo::Bounds { .. } => self.within_bounds(settings, floor),
+            TrimTo::Before { position, dry_run } => (self.before(position, floor, dry_run)?, position),
         };
         let mut outcome = TrimOutcome::default();
         for (last, cause) in steps {
@@ -131,10 +127,25 @@ impl Open {
             };
         }
         outcome.first = shared.ends.borrow().first;
-        if let (Floor::Unprojected(at), TrimTo::Before { position, .. }) = (floor, to) {
-            outcome.held_back_at = (at < position).then_some(at);
+        if let Floor::Unprojected(at) = floor {
+            outcome.held_back_at = (at < would_go.min(self.committer.next)).then_some(at);
         }
         Ok(outcome)
+    }
+
+    /// What the bounds ask for, and before which position all of it would lie if no database held it back.
+    fn within_bounds(
+        &self,
+        settings: &crate::Settings,
+        floor: Floor,
+    ) -> (Vec<(Position, HoleCause)>, Position) {
+        let bytes = crate::stat::disk_bytes(&self.committer.engine.path).unwrap_or_default();
+        let now = Time::from(SystemTime::now());
+        let steps: Vec<_> = self.plan(bytes, &settings.bounds, floor, now).steps().collect();
+        let free = self.plan(bytes, &settings.bounds, Floor::None, now).steps().last();
+        let (last, free) = (steps.last().map(|(last, _)| *last), free.map(|(last, _)| last));
+        let would_go = free.filter(|free| last.is_none_or(|last| last < *free)).map(Position::next);
+        (steps, would_go.unwrap_or(Position::FIRST))
     }
 
     /// The last position of the segments that lie before `position`, and are in the database.

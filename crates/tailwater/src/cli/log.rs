@@ -54,8 +54,8 @@ Exit code 1 when something is damaged: `tailwater log repair` puts that aside an
     #[command(after_help = "Example:
   tailwater log repair
 
-Nothing is thrown away: what cannot be read is kept in a folder that the answer names. Works on a log that does not
-open, too. A log without damage is left as it is.")]
+Works on a log that does not open, too. What can be read goes into a new log, which takes as much room on the disk
+again; the old files are kept in a folder that the answer names. A log without damage is left as it is.")]
     Repair(FormatArgs),
     /// Let go of old events
     #[command(after_help = "Examples:

@@ -10,6 +10,12 @@ pub(crate) fn of_events() -> ProgressBar {
     styled("{bar:30} {human_pos}/{human_len} events, {per_sec}, {eta} to go", Some(0))
 }
 
+/// A bar of work that counts one thing first and then another.
+#[must_use]
+pub(crate) fn of_parts() -> ProgressBar {
+    styled("{bar:30} {percent} %, {eta} to go", Some(0))
+}
+
 /// A bar that counts bytes of a whole.
 #[must_use]
 pub(crate) fn of_bytes(doing: &'static str, total: u64) -> ProgressBar {

@@ -4,7 +4,7 @@ use std::time::SystemTime;
 
 use event::wire::Decoded;
 use event::{Hole, Position, Stretch, Time};
-use eventlog::{AppendError, NoRoom, ReadLimits, Stat};
+use eventlog::{AppendError, ReadLimits, Stat};
 use projector::State;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -192,8 +192,7 @@ impl Service {
     }
 
     fn recording(&self, stat: &Stat) -> RecordingObject {
-        let no_room =
-            stat.no_room.map(|NoRoom { bytes, max_bytes }| AppendError::NoRoom { bytes, max_bytes });
+        let no_room = stat.no_room.map(AppendError::NoRoom);
         let (state, error) = match (self.log.failure(), no_room) {
             (Some(failure), _) => ("failed", Some(chain(&failure))),
             (None, Some(no_room)) => ("full", Some(chain(&no_room))),

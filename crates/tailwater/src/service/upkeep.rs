@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::status::HoleObject;
 use super::{Projecting, Service, blocking};
+use crate::access::OpenFailure;
 use crate::control::output::Output;
 use crate::failure::Failure;
 use crate::projection;
@@ -51,14 +52,14 @@ pub(crate) struct VerifyAnswer {
 /// The answer to `log repair`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct RepairAnswer {
-    /// How many events were saved.
+    /// How many events could be read: all of them are in the log.
     pub events: u64,
     /// What could not be: new holes.
     pub holes: Vec<HoleObject>,
     /// Bytes of files that should hold something and could not be read.
     pub damaged_bytes: u64,
-    /// Where the old files are.
-    pub kept_in: String,
+    /// Where the old files are; null when there was nothing to repair, and the log was left as it is.
+    pub kept_in: Option<String>,
 }
 
 /// The answer to `log trim`.
@@ -102,18 +103,24 @@ impl Service {
         output: &Output,
         stop: &CancellationToken,
     ) -> Result<RepairAnswer, Failure> {
+        // NOTE: a projection that has halted at a damaged event begins again afterwards, and goes over the hole.
+        let _paused = self.pause_projection().await;
         let (log, output, stop) = (self.log.clone(), output.clone(), stop.clone());
         blocking(move || engine::repair(&log, output, stop)).await
     }
 
     /// The projection stands still meanwhile, and claims its range as another log afterwards.
     pub(super) async fn adopt(&self) -> Result<AdoptAnswer, Failure> {
-        let _paused = match &self.projecting {
-            Projecting::Live(live) => projection::pause(&live.pauser).await,
-            Projecting::Disabled | Projecting::Idle => None,
-        };
+        let _paused = self.pause_projection().await;
         let log = self.log.clone();
         blocking(move || engine::adopt(&log)).await
+    }
+
+    async fn pause_projection(&self) -> Option<projection::Pause> {
+        match &self.projecting {
+            Projecting::Live(live) => projection::pause(&live.pauser).await,
+            Projecting::Disabled | Projecting::Idle => None,
+        }
     }
 
     pub(super) async fn trim(&self, before: Option<Place>, dry_run: bool) -> Result<TrimAnswer, Failure> {
@@ -122,14 +129,15 @@ impl Service {
     }
 }
 
-/// Repairs a log that no process has open; it need not open.
+/// Repairs a log that no process has open; it need not open. `progress` says whether to go on.
 ///
 /// # Errors
 /// When it cannot be repaired, or another process has it.
 pub(crate) async fn repair_unopened(
     data_dir: &Path,
-    progress: impl Fn(u64, u64) + Send + 'static,
-) -> Result<RepairAnswer, Failure> {
+    progress: impl Fn(u64, u64) -> bool + Send + 'static,
+) -> Result<RepairAnswer, OpenFailure> {
     let data_dir = data_dir.to_owned();
-    blocking(move || engine::repair_unopened(&data_dir, progress)).await
+    let repaired = blocking(move || Ok(engine::repair_unopened(&data_dir, progress)));
+    repaired.await.unwrap_or_else(|failure| Err(OpenFailure::Other(failure)))
 }

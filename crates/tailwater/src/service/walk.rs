@@ -2,14 +2,21 @@
 //!
 //! A walk reads a stretch, renders it and tells it, one after the other, so that a slow reader slows the walk and
 //! nothing gathers. It sees durable positions only; a walk with an end first waits until everything before it is.
+//! Where times or kinds are chosen, the log's index says where it must look (`runs.rs`): an hour of ten million
+//! events costs about that hour. Holes are told wherever they lie.
+
+mod look_back;
+mod runs;
 
 use std::sync::Arc;
 
 use event::{Hole, Position, Stretch};
-use eventlog::{EventLog, ReadLimits};
+use eventlog::{EventLog, ReadError, ReadLimits};
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
+use self::look_back::look_back;
+use self::runs::Runs;
 use super::{Service, blocking};
 use crate::control::Progress;
 use crate::control::output::Output;
@@ -25,6 +32,8 @@ const STRETCH_EVENTS_MAX: u64 = 4_096;
 pub(crate) struct WalkAnswer {
     /// How many events were told.
     pub events: u64,
+    /// How many were read for that.
+    pub read: u64,
     /// How many were chosen and could not be read: a newer version wrote them.
     pub unknown: u64,
     /// How many holes there were.
@@ -59,13 +68,16 @@ struct Walk {
     log: EventLog,
     selection: Selection,
     renderer: Renderer,
+    runs: Runs,
     end: End,
 }
 
 /// A rendered stretch.
+#[derive(Default)]
 struct Step {
     page: Page,
     next: Position,
+    read: u64,
     is_hole: bool,
 }
 
@@ -78,8 +90,10 @@ impl Service {
     ) -> Result<WalkAnswer, Failure> {
         let head = self.durable_head().await?;
         let (start, end) = (selection.start(), selection.end(head.next()));
-        let answer = self.walk(Style::Export, selection, start, End::Before(end), output, stop).await?;
-        check_end(answer, end)
+        let runs = self.runs(&selection, head).await?;
+        let renderer = Renderer::new(Style::Export, self.log.info().host);
+        let walk = Walk { log: self.log.clone(), selection, renderer, runs, end: End::Before(end) };
+        check_end(walk.go(start, output, stop).await?, end)
     }
 
     pub(super) async fn tail(
@@ -92,15 +106,24 @@ impl Service {
         stop: &CancellationToken,
     ) -> Result<WalkAnswer, Failure> {
         let head = self.durable_head().await?;
+        let runs = self.runs(&selection, head).await?;
         let start = match begin {
             Begin::Selection => selection.start(),
             Begin::At(position) => Position(position),
-            Begin::Last(count) => self.start_of_last(count, &selection, head, stop).await?,
+            Begin::Last(count) => self.start_of_last(count, &selection, &runs, head, stop).await?,
         };
         let before = selection.end(head.next());
         let end = if follow { End::Never } else { End::Before(before) };
-        let answer = self.walk(style, selection, start, end, output, stop).await?;
+        let renderer = Renderer::new(style, self.log.info().host);
+        let walk = Walk { log: self.log.clone(), selection, renderer, runs, end };
+        let answer = walk.go(start, output, stop).await?;
         if follow { Ok(answer) } else { check_end(answer, before) }
+    }
+
+    /// Where events of the selection can lie.
+    async fn runs(&self, selection: &Selection, head: Position) -> Result<Runs, Failure> {
+        let (log, selection) = (self.log.clone(), selection.clone());
+        blocking(move || Runs::of(&log, &selection, head)).await
     }
 
     /// The last position there is now, once it is durable.
@@ -115,10 +138,12 @@ impl Service {
         &self,
         count: u64,
         selection: &Selection,
+        runs: &Runs,
         head: Position,
         stop: &CancellationToken,
     ) -> Result<Position, Failure> {
         let (log, selection, stop) = (self.log.clone(), selection.clone(), stop.clone());
+        let runs = runs.clone();
         blocking(move || {
             let first = log.ends().first;
             let read = |from, events| {
@@ -127,23 +152,22 @@ impl Service {
                 }
                 stretch(&log, from, events)
             };
-            look_back(read, |entry| selection.has(entry), count, first, head.next())
+            look_back(read, |entry| selection.has(entry), count, &runs, first, head.next())
         })
         .await
     }
+}
 
-    async fn walk(
-        &self,
-        style: Style,
-        selection: Selection,
+impl Walk {
+    /// Goes from `start` to the end, or until it is stopped.
+    async fn go(
+        self,
         start: Position,
-        end: End,
         output: &Output,
         stop: &CancellationToken,
     ) -> Result<WalkAnswer, Failure> {
-        let renderer = Renderer::new(style, self.log.info().host);
-        let walk = Arc::new(Walk { log: self.log.clone(), selection, renderer, end });
-        let mut answer = WalkAnswer { events: 0, unknown: 0, holes: 0, next_position: start.0 };
+        let walk = Arc::new(self);
+        let mut answer = WalkAnswer { events: 0, read: 0, unknown: 0, holes: 0, next_position: start.0 };
         let mut at = start;
         while !stop.is_cancelled() && walk.is_before_the_end(at) {
             let this = Arc::clone(&walk);
@@ -152,22 +176,17 @@ impl Service {
                 walk.wait(at, stop).await?;
                 continue;
             }
+            at = step.next;
+            answer.add(&step);
             output.lines(&step.page.lines).await?;
             for notice in step.page.notices {
                 output.notice(notice).await?;
             }
-            at = step.next;
-            answer.events += step.page.events;
-            answer.unknown += step.page.unknown;
-            answer.holes += u64::from(step.is_hole);
-            answer.next_position = at.0;
             walk.report(start, at, output);
         }
         Ok(answer)
     }
-}
 
-impl Walk {
     fn is_before_the_end(&self, at: Position) -> bool {
         match self.end {
             End::Before(end) => at < end,
@@ -175,31 +194,51 @@ impl Walk {
         }
     }
 
-    /// Reads and renders what lies at `at`. It blocks.
+    /// Reads and renders what lies at `at`, or goes on to where something can lie. It blocks.
     fn step(&self, at: Position) -> Result<Step, Failure> {
-        let room = match self.end {
-            End::Before(end) => end.since(at).min(STRETCH_EVENTS_MAX),
-            End::Never => STRETCH_EVENTS_MAX,
+        let (lo, hi) = self.runs.at(at);
+        if let Some(next) = self.without_reading(at, lo)? {
+            return Ok(Step { next, ..Step::default() });
+        }
+        let end = match self.end {
+            End::Before(end) => end.min(hi.next()),
+            End::Never => hi.next(),
         };
-        let (mut page, mut next) = (Page::default(), at);
-        let found = stretch(&self.log, at, room)?;
-        let is_hole = matches!(found, Stretch::Hole(_));
-        match found {
+        let mut step = Step { next: at, ..Step::default() };
+        match stretch(&self.log, at, end.since(at).min(STRETCH_EVENTS_MAX))? {
             Stretch::Events(entries) => {
+                step.read = entries.len() as u64;
                 for entry in entries {
-                    next = entry.position.next();
+                    step.next = entry.position.next();
                     if self.selection.has(&entry) {
-                        self.renderer.entry(entry, &mut page);
+                        self.renderer.entry(entry, &mut step.page);
                     }
                 }
             }
             Stretch::Hole(hole) => {
                 let asked = self.part_asked_for(hole, at);
-                next = asked.hi.next();
-                self.renderer.hole(&asked, &mut page);
+                step.next = asked.hi.next();
+                step.is_hole = true;
+                self.renderer.hole(&asked, &mut step.page);
             }
         }
-        Ok(Step { page, next, is_hole })
+        Ok(step)
+    }
+
+    /// Where to go on when nothing that was chosen lies before `run`: there, or at a hole on the way, which is
+    /// told. `None` when there is something to read at `at`.
+    fn without_reading(&self, at: Position, run: Position) -> Result<Option<Position>, Failure> {
+        if run <= at {
+            return Ok(None);
+        }
+        let holes = self.log.holes().map_err(|error| Failure::error(chain(&error)))?;
+        let hole = holes.iter().find(|hole| hole.hi >= at && hole.lo < run);
+        let next = hole.map_or(run, |hole| hole.lo.max(at));
+        let next = match self.end {
+            End::Before(end) => next.min(end),
+            End::Never => next,
+        };
+        Ok((next > at).then_some(next))
     }
 
     /// The part of a hole that lies in what was asked for.
@@ -230,11 +269,32 @@ impl Walk {
     }
 }
 
+impl WalkAnswer {
+    fn add(&mut self, step: &Step) {
+        self.events += step.page.events;
+        self.read += step.read;
+        self.unknown += step.page.unknown;
+        self.holes += u64::from(step.is_hole);
+        self.next_position = step.next.0;
+    }
+}
+
 /// What lies at `at`: at most so many entries, or the hole that it lies in.
 fn stretch(log: &EventLog, at: Position, events_max: u64) -> Result<Stretch, Failure> {
     let events_max = usize::try_from(events_max).unwrap_or(usize::MAX);
     let limits = ReadLimits { events_max, bytes_max: usize::MAX };
-    log.read(at, limits).map_err(|error| Failure::error(chain(&error)))
+    log.read(at, limits).map_err(|error| unread(&error))
+}
+
+/// Why a walk ends before its end, and what to do about damage.
+fn unread(error: &ReadError) -> Failure {
+    let way_out = match error {
+        ReadError::Engine { .. } | ReadError::Damaged { .. } | ReadError::Missing { .. } => {
+            "; `tailwater log verify` tells how much is damaged, `tailwater log repair` saves the rest"
+        }
+        ReadError::Meta { .. } | ReadError::Failed | ReadError::Closed => "",
+    };
+    Failure::error(format!("{}{way_out}", chain(error)))
 }
 
 /// Being stopped is no good end for what has one.
@@ -248,106 +308,5 @@ fn check_end(answer: WalkAnswer, end: Position) -> Result<WalkAnswer, Failure> {
     )))
 }
 
-/// Where the last `count` chosen entries before `end` begin; `first` when there are not so many.
-fn look_back(
-    mut read: impl FnMut(Position, u64) -> Result<Stretch, Failure>,
-    is_chosen: impl Fn(&event::Entry) -> bool,
-    count: u64,
-    first: Position,
-    end: Position,
-) -> Result<Position, Failure> {
-    let (mut hi, mut wanted) = (end, count);
-    while wanted > 0 && hi > first {
-        let mut lo = Position(hi.0.saturating_sub(STRETCH_EVENTS_MAX)).max(first);
-        let mut chosen = Vec::new();
-        let mut at = lo;
-        while at < hi {
-            match read(at, hi.since(at))? {
-                Stretch::Events(entries) if entries.is_empty() => break,
-                Stretch::Events(entries) => {
-                    at = entries.last().map_or(hi, |last| last.position.next());
-                    chosen.extend(entries.iter().filter(|it| is_chosen(it)).map(|it| it.position));
-                }
-                Stretch::Hole(hole) => {
-                    at = hole.hi.next();
-                    // NOTE: a hole can be longer than the whole rest of the log: go on before its beginning.
-                    lo = lo.min(hole.lo);
-                }
-            }
-        }
-        let found = chosen.len() as u64;
-        if let Some(start) =
-            found.checked_sub(wanted).and_then(|skip| chosen.get(usize::try_from(skip).ok()?))
-        {
-            return Ok(*start);
-        }
-        wanted -= found;
-        hi = lo;
-    }
-    Ok(if wanted == 0 { end } else { first })
-}
-
 #[cfg(test)]
-mod tests {
-    use std::cell::Cell;
-
-    use event::wire::Decoded;
-    use event::{AgentState, Entry, Event, Gap, HoleCause};
-
-    use super::*;
-
-    /// A log of `end - 1` positions: these holes, a gap at every hundredth position, states elsewhere.
-    fn read(holes: &[(u64, u64)], end: u64, at: Position, events: u64) -> Stretch {
-        if let Some((lo, hi)) = holes.iter().find(|(lo, hi)| (*lo..=*hi).contains(&at.0)) {
-            let cause = HoleCause::Trimmed;
-            return Stretch::Hole(Hole { lo: Position(*lo), hi: Position(*hi), cause, checksum: None });
-        }
-        let next_hole = holes.iter().map(|(lo, _)| *lo).filter(|lo| *lo > at.0).min().unwrap_or(end);
-        let entry = |position: u64| {
-            let event = match position % 100 {
-                0 => Event::Gap(Gap::default()),
-                _ => Event::AgentState(AgentState::default()),
-            };
-            Entry { position: Position(position), checksum: 0, bytes: 0, event: Decoded::Event(event) }
-        };
-        Stretch::Events((at.0..(at.0 + events).min(next_hole).min(end)).map(entry).collect())
-    }
-
-    fn check(holes: &[(u64, u64)], first: u64, end: u64, kind: &str, count: u64, start: u64) {
-        let selection = Selection::parse(None, None, Some(kind), event::Time::default()).unwrap();
-        let reads = Cell::new(0);
-        let found = look_back(
-            |at, events| {
-                reads.set(reads.get() + 1);
-                Ok(read(holes, end, at, events))
-            },
-            |entry| selection.has(entry),
-            count,
-            Position(first),
-            Position(end),
-        );
-        assert_eq!(found.unwrap(), Position(start), "last {count} {kind} of {first}..{end} with {holes:?}");
-        assert!(reads.get() < 100, "{} reads", reads.get());
-    }
-
-    #[test]
-    fn the_last_events_are_found_from_behind() {
-        check(&[], 1, 1, "agent_state", 10, 1);
-        check(&[], 1, 6, "agent_state", 10, 1);
-        check(&[], 1, 51, "agent_state", 10, 41);
-        check(&[], 1, 51, "agent_state", 0, 51);
-        check(&[], 1, 100_001, "gap", 10, 99_100);
-        check(&[], 1, 100_001, "gap", 500, 50_100);
-        check(&[], 1, 100_001, "gap", 5_000, 1);
-        check(&[], 1, 100_001, "token_usage", 1, 1);
-    }
-
-    #[test]
-    fn holes_are_jumped_over() {
-        check(&[(1, 90)], 91, 101, "agent_state", 5, 95);
-        check(&[(41, 45)], 1, 51, "agent_state", 10, 36);
-        check(&[(1_000, 4_000_000_000)], 1, 4_000_000_011, "agent_state", 20, 990);
-        check(&[(11, 4_000_000_000)], 1, 4_000_000_001, "agent_state", 3, 8);
-        check(&[(1, 50)], 1, 51, "agent_state", 3, 1);
-    }
-}
+mod tests;

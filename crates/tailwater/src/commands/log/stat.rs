@@ -6,7 +6,7 @@ use crate::config::Config;
 use crate::control::Task;
 use crate::failure::Failure;
 use crate::output::{self, Sheet};
-use crate::service::LogStatAnswer;
+use crate::service::{HoleObject, LogStatAnswer};
 
 /// Prints the log in numbers.
 ///
@@ -31,7 +31,23 @@ pub(super) async fn stat(config: &Config, args: &FormatArgs) -> Result<(), Failu
         ("bytes", bytes),
         ("bytes_per_event", per_event),
         ("segments", stat.segments.to_string()),
-        ("holes", stat.holes.len().to_string()),
+        ("holes", if people { in_words(&stat.holes) } else { stat.holes.len().to_string() }),
     ])
     .print(args.format)
+}
+
+/// How many holes there are, and of what.
+fn in_words(holes: &[HoleObject]) -> String {
+    let mut causes: Vec<(&str, u64)> = Vec::new();
+    for hole in holes {
+        match causes.iter_mut().find(|(cause, _)| *cause == hole.cause) {
+            Some((_, events)) => *events += hole.events,
+            None => causes.push((&hole.cause, hole.events)),
+        }
+    }
+    let causes = causes.iter().map(|(cause, events)| format!("{} {cause}", output::count(*events)));
+    match causes.collect::<Vec<_>>().join(", ") {
+        none if none.is_empty() => "0".to_owned(),
+        causes => format!("{} ({causes})", holes.len()),
+    }
 }

@@ -38,7 +38,11 @@ pub(super) async fn tail(config: &Config, args: &TailArgs) -> Result<(), Failure
     holder.close().await?;
     let told = told?;
     if told.events + told.unknown + told.holes == 0 && begin != Begin::Last(0) {
-        return Err(Failure::unhealthy("nothing found in the log: try another --from or --kind"));
+        let is_all = args.from.is_none() && args.kind.is_none();
+        return Err(Failure::unhealthy(match is_all {
+            true => "the log has no events now; `tailwater log stat` tells whether it had some",
+            false => "nothing found in the log: try another --from or --kind",
+        }));
     }
     Ok(())
 }

@@ -1,16 +1,20 @@
 //! `tailwater log verify`, `repair`, `trim` and `adopt`: keeping the log well.
 
+use std::time::Instant;
+
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
-use crate::access::{self, Holder, Missing};
+use crate::access::{self, HELD_PATIENCE, HELD_PAUSE, Holder, Missing, OpenFailure};
 use crate::cli::{Format, TrimArgs};
 use crate::commands::bar;
 use crate::config::Config;
 use crate::control::Task;
 use crate::control::output::Told;
 use crate::failure::Failure;
-use crate::output::{self, Sheet, bytes, count};
+use crate::output::{self, Sheet, bytes, count, counted};
 use crate::selection::Place;
 use crate::service::{
     AdoptAnswer, Damage, HoleObject, RepairAnswer, TrimAnswer, VerifyAnswer, repair_unopened,
@@ -40,9 +44,9 @@ fn ailment(answer: &VerifyAnswer) -> Option<String> {
     let damaged: u64 = answer.damaged.iter().map(|it| it.to.saturating_sub(it.from) + 1).sum();
     let what = match (damaged, answer.wrong_blocks, &answer.meta_error) {
         (0, 0, None) => return None,
-        (0, 0, Some(error)) => format!("what is kept beside the events cannot be read ({error})"),
-        (0, blocks, _) => format!("the index by time is wrong in {} blocks", count(blocks)),
-        (positions, ..) => format!("{} positions cannot be read", count(positions)),
+        (0, 0, Some(why)) => format!("what the log keeps beside its events cannot be read ({why})"),
+        (0, blocks, _) => format!("the index by time is wrong in {}", counted(blocks, "block")),
+        (positions, _, _) => format!("{} cannot be read", counted(positions, "position")),
     };
     Some(format!("{what}: `tailwater log repair` makes a new log of what can be read, and holes of the rest"))
 }
@@ -52,20 +56,8 @@ fn ailment(answer: &VerifyAnswer) -> Option<String> {
 /// # Errors
 /// When it cannot be repaired.
 pub(super) async fn repair(config: &Config, format: Format) -> Result<(), Failure> {
-    let is_daemon = Holder::find_daemon(config).await?.is_some();
-    let answer: RepairAnswer = if is_daemon {
-        ask(config, Task::LogRepair).await?.0
-    } else {
-        let bar = bar::of_bytes("reading", 0);
-        let told = bar.clone();
-        let repaired = repair_unopened(&config.data_dir, move |done, total| {
-            told.set_length(total);
-            told.set_position(done);
-        });
-        let repaired = repaired.await;
-        bar.finish_and_clear();
-        repaired?
-    };
+    access::refuse_missing(config)?;
+    let answer = repair_by_holder(config).await?;
     match format {
         Format::Json => output::json(&answer),
         Format::Csv => holes_sheet(&answer.holes).print(format),
@@ -76,6 +68,36 @@ pub(super) async fn repair(config: &Config, format: Format) -> Result<(), Failur
             output::line(&repaired(&answer))
         }
     }
+}
+
+/// Has the daemon repair, or repairs; waits a little for a log that is held while no daemon answers.
+async fn repair_by_holder(config: &Config) -> Result<RepairAnswer, Failure> {
+    let patience = Instant::now() + HELD_PATIENCE;
+    loop {
+        if Holder::find_daemon(config).await?.is_some() {
+            return ask(config, Task::LogRepair).await.map(|(answer, _)| answer);
+        }
+        match repair_alone(config).await {
+            Err(OpenFailure::Held(_)) if Instant::now() < patience => tokio::time::sleep(HELD_PAUSE).await,
+            repaired => return repaired.map_err(Failure::from),
+        }
+    }
+}
+
+/// A signal breaks it off: the log is as it was then.
+async fn repair_alone(config: &Config) -> Result<RepairAnswer, OpenFailure> {
+    let stop = CancellationToken::new();
+    let _signals = AbortOnDropHandle::new(crate::signals::cancel_on_signal(stop.clone()));
+    let bar = bar::of_parts();
+    let told = bar.clone();
+    let repaired = repair_unopened(&config.data_dir, move |done, total| {
+        told.set_length(total);
+        told.set_position(done);
+        !stop.is_cancelled()
+    });
+    let repaired = repaired.await;
+    bar.finish_and_clear();
+    repaired
 }
 
 /// Lets go of old events, or tells which ones would go.
@@ -90,7 +112,7 @@ pub(super) async fn trim(config: &Config, args: &TrimArgs) -> Result<(), Failure
     match args.format.format {
         Format::Json => output::json(&json),
         Format::Csv => fields(&json).print(Format::Csv),
-        Format::Table => output::line(&trimmed(&answer)),
+        Format::Table => output::line(&trimmed(&answer, before.is_some())),
     }
 }
 
@@ -164,50 +186,72 @@ fn positions(holes: &[HoleObject]) -> u64 {
 fn verified(answer: &VerifyAnswer) -> String {
     let holes = match positions(&answer.holes) {
         0 => String::new(),
-        positions => format!(", {} positions in holes", count(positions)),
+        positions => format!(", {} in holes", counted(positions, "position")),
     };
     let unknown = match answer.unknown_events {
         0 => String::new(),
         events => format!(", {} of them written by a newer version", count(events)),
     };
-    format!("{} events are good{unknown}{holes}, in {:.1} s", count(answer.events), answer.seconds)
+    format!("{} good{unknown}{holes}, in {:.1} s", are(answer.events, "event"), answer.seconds)
 }
 
 fn repaired(answer: &RepairAnswer) -> String {
-    let events = count(answer.events);
-    let lost = match positions(&answer.holes) {
-        0 => "nothing is missing".to_owned(),
-        positions => format!("{} positions are holes now", count(positions)),
+    let new = positions(&answer.holes);
+    let Some(kept_in) = &answer.kept_in else {
+        let lost = match new {
+            0 => String::new(),
+            new => format!("; its end, {}, was lost before and is a hole now", counted(new, "position")),
+        };
+        let good = are(answer.events, "event");
+        return format!("nothing to repair: {good} good, and the log was left as it is{lost}");
     };
-    let unread = match answer.damaged_bytes {
-        0 => String::new(),
-        damaged => format!(" ({} could not be read)", bytes(damaged)),
-    };
-    format!("{events} events were saved, {lost}{unread}; the old files are in {}", answer.kept_in)
-}
-
-fn trimmed(answer: &TrimAnswer) -> String {
-    if answer.segments == 0 && answer.held_back_at.is_none() {
-        return format!(
-            "nothing to trim: whole segments go, and the oldest one is wanted; the log begins at position {}",
-            answer.first_position
-        );
-    }
-    let (went, begins) = if answer.dry_run { ("would go", "begins") } else { ("are gone", "begins") };
-    let dropped = match answer.dropped {
-        0 => String::new(),
-        events => format!(" ({} of them were in no database)", count(events)),
-    };
-    let held_back = match answer.held_back_at {
-        Some(position) => format!("; the database has nothing from position {position} on, so that stays"),
-        None => String::new(),
+    let unread = bytes(answer.damaged_bytes);
+    let holes = format!("{} {} now", are(new, "position"), if new == 1 { "a hole" } else { "holes" });
+    let what = match (new, answer.damaged_bytes) {
+        (0, 0) => "nothing is missing".to_owned(),
+        (0, _) => format!("nothing is missing, though {unread} of the old files could not be read"),
+        (_, 0) => holes,
+        (_, _) => format!("{holes} ({unread} of the old files could not be read)"),
     };
     format!(
-        "{} events in {} segments {went}{dropped}; the log {begins} at position {}{held_back}",
-        count(answer.events),
-        answer.segments,
-        answer.first_position
+        "{} saved, {what}; the old files are in {kept_in}: remove them when you are content",
+        counted(answer.events, "event")
     )
+}
+
+fn trimmed(answer: &TrimAnswer, is_before: bool) -> String {
+    let begins = format!("the log begins at position {}", answer.first_position);
+    let held_back = answer.held_back_at.map(|position| {
+        format!(
+            "the database of the last `tailwater run` has nothing from position {position} on, so that stays"
+        )
+    });
+    let went = match (answer.segments, is_before) {
+        (0, _) if held_back.is_some() => "nothing goes".to_owned(),
+        (0, true) => {
+            "nothing to trim: events go by whole segments, and the oldest one has events that stay".to_owned()
+        }
+        (0, false) => "nothing to trim: the log is within log.keep and log.max_bytes".to_owned(),
+        (segments, _) => {
+            let (events, segments) = (counted(answer.events, "event"), counted(segments, "segment"));
+            let verb = match (answer.dry_run, answer.events) {
+                (true, _) => "would go",
+                (false, 1) => "is gone",
+                (false, _) => "are gone",
+            };
+            let dropped = match answer.dropped {
+                0 => String::new(),
+                dropped => format!(" ({} of them in no database)", count(dropped)),
+            };
+            format!("{events} in {segments} {verb}{dropped}")
+        }
+    };
+    [Some(went), Some(begins), held_back].into_iter().flatten().collect::<Vec<_>>().join("; ")
+}
+
+/// "1 event is", "2 events are".
+fn are(number: u64, what: &str) -> String {
+    format!("{} {}", counted(number, what), if number == 1 { "is" } else { "are" })
 }
 
 #[cfg(test)]
@@ -240,6 +284,12 @@ mod tests {
         assert!(
             ailment(&index).unwrap().starts_with("the index by time is wrong in 3 blocks: `tailwater log")
         );
+        let beside = VerifyAnswer { meta_error: Some("no".to_owned()), ..answer.clone() };
+        assert!(
+            ailment(&beside)
+                .unwrap()
+                .starts_with("what the log keeps beside its events cannot be read (no): ")
+        );
         let answer = VerifyAnswer {
             unknown_events: 2,
             holes: vec![hole(20, 26)],
@@ -255,35 +305,74 @@ mod tests {
 
     #[test]
     fn a_repair_in_words() {
-        let answer = RepairAnswer {
-            events: 1_000,
-            holes: Vec::new(),
-            damaged_bytes: 0,
-            kept_in: "/data/log.damaged-1".to_owned(),
+        let check = |holes: Vec<HoleObject>, damaged_bytes: u64, kept_in: Option<&str>, says: &str| {
+            let kept_in = kept_in.map(str::to_owned);
+            let answer = RepairAnswer { events: 1_000, holes, damaged_bytes, kept_in };
+            assert_eq!(repaired(&answer), says);
         };
-        assert_eq!(
-            repaired(&answer),
-            "1,000 events were saved, nothing is missing; the old files are in /data/log.damaged-1"
+        let old = "the old files are in /d/old: remove them when you are content";
+        let saved = |what: &str| format!("1,000 events saved, {what}; {old}");
+        check(vec![], 0, None, "nothing to repair: 1,000 events are good, and the log was left as it is");
+        check(
+            vec![hole(3, 5)],
+            0,
+            None,
+            "nothing to repair: 1,000 events are good, and the log was left as it is; its end, 3 positions, was \
+             lost before and is a hole now",
         );
-        let some = RepairAnswer { holes: vec![hole(3, 5)], damaged_bytes: 1_024, ..answer };
-        assert!(repaired(&some).contains("3 positions are holes now (1.0 KiB could not be read)"));
+        check(vec![], 0, Some("/d/old"), &saved("nothing is missing"));
+        check(
+            vec![],
+            1_024,
+            Some("/d/old"),
+            &saved("nothing is missing, though 1.0 KiB of the old files could not be read"),
+        );
+        check(vec![hole(3, 3)], 0, Some("/d/old"), &saved("1 position is a hole now"));
+        check(
+            vec![hole(3, 5)],
+            1_024,
+            Some("/d/old"),
+            &saved("3 positions are holes now (1.0 KiB of the old files could not be read)"),
+        );
     }
 
     #[test]
     fn a_trim_in_words() {
-        let answer = TrimAnswer {
-            dry_run: true,
-            events: 2_000_000,
+        let nothing = TrimAnswer {
+            dry_run: false,
+            events: 0,
             dropped: 0,
-            segments: 2,
+            segments: 0,
             first_position: 1,
             held_back_at: None,
         };
-        assert_eq!(trimmed(&answer), "2,000,000 events in 2 segments would go; the log begins at position 1");
-        let held = TrimAnswer { dry_run: false, dropped: 7, held_back_at: Some(2_500_000), ..answer.clone() };
-        assert!(trimmed(&held).contains("are gone (7 of them were in no database);"));
-        assert!(trimmed(&held).ends_with("nothing from position 2500000 on, so that stays"));
-        let nothing = TrimAnswer { events: 0, segments: 0, ..answer };
-        assert!(trimmed(&nothing).starts_with("nothing to trim"));
+        let held = "the database of the last `tailwater run` has nothing from position 7 on, so that stays";
+        let check = |answer: TrimAnswer, is_before: bool, says: &str| {
+            assert_eq!(trimmed(&answer, is_before), says);
+        };
+        check(
+            nothing.clone(),
+            false,
+            "nothing to trim: the log is within log.keep and log.max_bytes; the log begins at position 1",
+        );
+        check(
+            nothing.clone(),
+            true,
+            "nothing to trim: events go by whole segments, and the oldest one has events that stay; the log \
+             begins at position 1",
+        );
+        let behind = TrimAnswer { held_back_at: Some(7), ..nothing.clone() };
+        check(behind, true, &format!("nothing goes; the log begins at position 1; {held}"));
+        let two = TrimAnswer { events: 2_000, segments: 2, ..nothing };
+        let dry = TrimAnswer { dry_run: true, ..two.clone() };
+        check(dry, false, "2,000 events in 2 segments would go; the log begins at position 1");
+        let one = TrimAnswer { segments: 1, events: 1, dropped: 1, held_back_at: Some(7), ..two };
+        check(
+            one,
+            false,
+            &format!(
+                "1 event in 1 segment is gone (1 of them in no database); the log begins at position 1; {held}"
+            ),
+        );
     }
 }

@@ -5,10 +5,13 @@ use std::path::Path;
 use std::time::Instant;
 
 use event::{Kind, Position, Time};
-use eventlog::{Adoption, EventLog, ReadError, RepairError, RepairOutcome, TimeRange, TrimTo, Verification};
+use eventlog::{
+    Adoption, EventLog, OpenError, ReadError, RepairError, RepairOutcome, TimeRange, TrimTo, Verification,
+};
 use tokio_util::sync::CancellationToken;
 
 use super::{AdoptAnswer, Damage, RepairAnswer, TrimAnswer, VerifyAnswer};
+use crate::access::OpenFailure;
 use crate::control::Progress;
 use crate::control::output::Output;
 use crate::failure::{Failure, chain};
@@ -66,28 +69,27 @@ pub(super) fn repair(
         output.progress(progress(done, total));
         !stop.is_cancelled()
     };
-    repaired(log.repair_open(tell))
+    log.repair_open(tell).map(repaired).map_err(|error| failure(&error))
 }
 
 pub(super) fn repair_unopened(
     data_dir: &Path,
-    tell: impl Fn(u64, u64) + Send + 'static,
-) -> Result<RepairAnswer, Failure> {
-    let tell = move |done, total| {
-        tell(done, total);
-        true
-    };
-    repaired(EventLog::repair(data_dir, tell))
+    progress: impl Fn(u64, u64) -> bool + Send + 'static,
+) -> Result<RepairAnswer, OpenFailure> {
+    let outcome = EventLog::repair(data_dir, progress);
+    outcome.map(repaired).map_err(|error| match &error {
+        RepairError::Open(OpenError::Held { .. }) => OpenFailure::Held(failure(&error)),
+        _ => OpenFailure::Other(failure(&error)),
+    })
 }
 
-fn repaired(outcome: Result<RepairOutcome, RepairError>) -> Result<RepairAnswer, Failure> {
-    let outcome = outcome.map_err(|error| failure(&error))?;
-    Ok(RepairAnswer {
+fn repaired(outcome: RepairOutcome) -> RepairAnswer {
+    RepairAnswer {
         events: outcome.events,
         holes: outcome.holes.iter().map(HoleObject::from).collect(),
         damaged_bytes: outcome.damaged_bytes,
-        kept_in: outcome.old.display().to_string(),
-    })
+        kept_in: outcome.old.map(|old| old.display().to_string()),
+    }
 }
 
 pub(super) fn trim(log: &EventLog, before: Option<Place>, dry_run: bool) -> Result<TrimAnswer, Failure> {
