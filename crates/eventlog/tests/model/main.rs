@@ -127,10 +127,30 @@ proptest! {
         segment_bytes in 300_u64..1_500,
         steps in prop::collection::vec(step(), 1..24),
     ) {
-        let mut world = World::new(sync, segment_bytes);
-        for step in &steps {
-            world.take(step);
-        }
-        world.end();
+        walk(sync, segment_bytes, &steps);
     }
+}
+
+fn walk(sync: Sync, segment_bytes: u64, steps: &[Step]) {
+    let mut world = World::new(sync, segment_bytes);
+    for step in steps {
+        world.take(step);
+    }
+    world.end();
+}
+
+/// What the model has found, in the shape that it was found in.
+#[test]
+fn live_events_after_a_reopening_do_not_join_an_imports_block() {
+    let import = Step::Import { events: 1, minutes: 1 };
+    let between = Step::Between { from: 0, minutes: 1, kinds: Kind::ALL.to_vec() };
+    walk(Sync::Always, 1_024, &[import, Step::Reopen, between]);
+}
+
+/// The same.
+#[test]
+fn a_trim_up_to_a_lost_tail_begins_behind_it() {
+    let import = Step::Import { events: 8, minutes: 1 };
+    let lose = Step::LoseTail { place: 0, is_cut: false };
+    walk(Sync::Always, 594, &[import, Step::Append(16), Step::Append(7), lose, Step::Trim(824)]);
 }

@@ -9,14 +9,14 @@ use event::{Hole, HoleCause, Position};
 use eventlog::EventLog;
 use tempfile::TempDir;
 
-use crate::support::{ALL, copy_as_killed, copy_tree, entries, events};
+use crate::support::{ALL, copy_as_killed, copy_tree, entries, events, names};
 use crate::{SMALL, all_durable, before, checksum, fill, open, trim, verify};
 
 /// A log of five segments that nobody holds, and the first position of the third.
 fn filled() -> (TempDir, Position, Hole) {
     let dir = tempfile::tempdir().unwrap();
     let log = open(dir.path(), SMALL);
-    let first = *fill(&log, 4).get(1).unwrap();
+    let [_, first, ..] = fill(&log, 4)[..] else { panic!("four") };
     all_durable(&log);
     let checksum = Some(checksum(&log, first.before()));
     let hole = Hole { lo: Position(1), hi: first.before(), cause: HoleCause::Trimmed, checksum };
@@ -87,6 +87,29 @@ fn what_a_kill_leaves_of_a_dropped_segment_is_no_damage() {
     leave("all but the manifest's name", |name| name != "current");
     leave("the tables", |name| name == "tables");
     leave("a folder", |_| false);
+}
+
+/// A power cut can leave the keyspace of a segment and none of the events before it that were not synced yet: it
+/// would hide the events that come to its positions now.
+#[test]
+fn a_segment_that_was_begun_behind_lost_events_goes() {
+    let (dir, ..) = filled();
+    let before = keyspaces(dir.path());
+    let log = open(dir.path(), SMALL);
+    let next = log.ends().next;
+    log.close().unwrap();
+    drop(log);
+    let database = fjall::Database::builder(dir.path().join("log")).open().unwrap();
+    let name = format!("events-{:020}", next.plus(3).0);
+    drop(database.keyspace(&name, fjall::KeyspaceCreateOptions::default).unwrap());
+    drop(database);
+    assert_eq!(keyspaces(dir.path()).len(), before.len() + 1);
+    let log = open(dir.path(), SMALL);
+    assert_eq!((log.ends().next, log.recovery().notes.len()), (next, 0));
+    assert_eq!(keyspaces(dir.path()).len(), before.len());
+    log.append(events(["a", "b", "c", "d", "e", "f"])).unwrap();
+    all_durable(&log);
+    assert_eq!(names(&entries(&log, next, ALL)), ["a", "b", "c", "d", "e", "f"]);
 }
 
 fn copy_part(from: &Path, to: &Path, keep: fn(&str) -> bool) {
