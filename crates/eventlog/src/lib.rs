@@ -54,7 +54,7 @@ pub use latest::LOOK_BACK;
 pub use open::{EventLog, LogInfo};
 pub use read::ReadLimits;
 pub use recovery::Recovery;
-pub use repair::{RepairError, RepairOutcome};
+pub use repair::{RepairError, RepairOutcome, RepairWhen};
 pub use retain::Floor;
 pub use settings::{Backpressure, Bounds, ParseSyncError, Settings, Sync, Trims, WhenFull};
 pub use stat::Stat;

@@ -9,7 +9,7 @@ use std::path::Path;
 
 use event::wire::{self, Decoded, RECORD_HEADER_BYTES};
 use event::{BirthId, Event, Gap, Kind, LogId, Position, Stretch, Time};
-use eventlog::{EventLog, OpenError, Settings, TimeRange};
+use eventlog::{EventLog, OpenError, RepairWhen, Settings, TimeRange};
 use fjall::{Database, Keyspace, KeyspaceCreateOptions};
 use support::real_log::{copy_tree, event_at, memory_dir};
 use support::{ALL, host};
@@ -129,7 +129,7 @@ fn a_damaged_log_of_layout_1_is_repaired() {
     fs::remove_dir_all(dir.path().join("log/keyspaces/0")).unwrap();
     let error = open(dir.path()).err().expect("it is damaged");
     assert!(matches!(error, OpenError::Damaged { .. }), "{error}");
-    let outcome = EventLog::repair(dir.path(), |_, _| true).unwrap();
+    let outcome = EventLog::repair(dir.path(), RepairWhen::Always, |_, _| true).unwrap();
     assert_eq!((outcome.events, outcome.holes), (EVENTS, vec![]));
     let log = open(dir.path()).unwrap();
     check_whole(&log);
@@ -147,6 +147,6 @@ fn a_newer_layout_is_refused_and_stays_as_it_is() {
         assert!(text.contains(&*dir.path().to_string_lossy()) && !text.contains('\n'), "{text}");
         assert!(text.contains("its layout is 3, this version knows 2 and older ones"), "{text}");
     }
-    let error = EventLog::repair(dir.path(), |_, _| true).unwrap_err();
+    let error = EventLog::repair(dir.path(), RepairWhen::Always, |_, _| true).unwrap_err();
     assert!(error.to_string().contains("its layout is 3"), "a repair would make it an older one: {error}");
 }

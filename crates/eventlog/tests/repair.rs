@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use event::{HoleCause, Position, Stretch};
-use eventlog::{AppendError, EventLog, ReadError, RepairError, RepairOutcome, Sync};
+use eventlog::{AppendError, EventLog, ReadError, RepairError, RepairOutcome, RepairWhen, Sync};
 use support::judge::{Found, Judge, chain};
 use support::real_log::{self, BATCH_EVENTS, RealLog, copy_tree, filled, memory_dir, sizes};
 use support::{ALL, events, host};
@@ -205,7 +205,7 @@ fn a_log_that_nothing_names_stays_as_it_was() {
     fs::remove_file(copy.path().join("mark")).unwrap();
     fs::remove_dir_all(copy.path().join("log/keyspaces/1")).unwrap();
     let before = sizes(copy.path());
-    let error = EventLog::repair(copy.path(), |_, _| true).unwrap_err();
+    let error = EventLog::repair(copy.path(), RepairWhen::Always, |_, _| true).unwrap_err();
     assert!(matches!(error, RepairError::Nameless { .. }), "{error}");
     let text = error.to_string();
     assert!(text.contains("put `mark` back") && !text.contains('\n'), "{text}");
@@ -218,7 +218,7 @@ fn a_log_that_nothing_names_stays_as_it_was() {
 }
 
 #[test]
-fn a_healthy_log_stays_as_it_is() {
+fn a_healthy_log_is_the_same_after_a_repair_and_after_another() {
     let real = RealLog::closed();
     let copy = real.copy();
     let judge = Judge::new(&real, copy.path());
@@ -228,9 +228,20 @@ fn a_healthy_log_stays_as_it_is() {
     assert_eq!((found.lost, found.lost_events), (vec![], real.lost_events));
     assert_eq!(found.meta.as_deref(), real.meta.get(&b"offset"[..]).map(Vec::as_slice));
     let (second, found) = judge.repair();
-    assert_eq!((first.old, second.old), (None, None), "there was nothing to repair");
+    assert_ne!(second.old, first.old, "each has its own place for the old files");
     assert_eq!((second.events, second.holes), (first.events + 1, vec![]));
     assert_eq!(found.lost, []);
+}
+
+#[test]
+fn a_log_that_is_not_damaged_needs_no_repair() {
+    let real = RealLog::closed();
+    let copy = real.copy();
+    let outcome = EventLog::repair(copy.path(), RepairWhen::Damaged, |_, _| true).unwrap();
+    assert_eq!((outcome.old, outcome.holes, outcome.events), (None, vec![], all(&real).len() as u64));
+    let log = EventLog::open(copy.path(), &host(), real_log::settings()).unwrap();
+    assert_eq!(log.repair_open(RepairWhen::Damaged, |_, _| true).unwrap().old, None);
+    assert_eq!(log.failure().map(|failure| failure.to_string()), None, "it took events all the time");
 }
 
 #[test]
@@ -238,7 +249,7 @@ fn a_repair_that_is_broken_off_changes_nothing() {
     let real = RealLog::closed();
     let copy = real.copy();
     let before = sizes(&copy.path().join("log"));
-    let error = EventLog::repair(copy.path(), |_, _| false).unwrap_err();
+    let error = EventLog::repair(copy.path(), RepairWhen::Always, |_, _| false).unwrap_err();
     assert!(matches!(error, RepairError::Stopped), "{error}");
     assert_eq!(sizes(&copy.path().join("log")), before);
     let judge = Judge::new(&real, copy.path());
@@ -270,7 +281,7 @@ fn a_kill_between_the_two_renames_is_made_good() {
     assert!(!dir.path().join("log.repaired").exists() && !dir.path().join("log/complete").exists());
     let dir = memory_dir();
     killed(dir.path());
-    assert_eq!(EventLog::repair(dir.path(), |_, _| true).unwrap().holes, []);
+    assert_eq!(EventLog::repair(dir.path(), RepairWhen::Always, |_, _| true).unwrap().holes, []);
     assert_eq!(Judge::new(&real, dir.path()).open().unwrap().lost, repaired.lost);
 }
 
@@ -322,7 +333,7 @@ fn an_open_log_is_repaired_under_its_appenders_and_readers() {
         let reader = scope.spawn(read);
         for _ in 0..3 {
             more(100);
-            let outcome = log.repair_open(|_, _| true).unwrap();
+            let outcome = log.repair_open(RepairWhen::Always, |_, _| true).unwrap();
             assert_eq!(outcome.holes, []);
         }
         more(100);
@@ -351,14 +362,14 @@ fn a_repair_does_not_begin_while_a_reader_has_the_files() {
     let mut answer = None;
     log.verify(|_, _| {
         // NOTE: a verification holds the files to its end.
-        answer = Some(log.repair_open(|_, _| true));
+        answer = Some(log.repair_open(RepairWhen::Always, |_, _| true));
         ControlFlow::Continue(())
     })
     .unwrap();
     let error = answer.unwrap().unwrap_err();
     assert!(matches!(error, RepairError::Busy), "{error}");
     real_log::wait_until(|| log.append(events(["c"])).is_ok());
-    assert_eq!(log.repair_open(|_, _| true).unwrap().events, 3);
+    assert_eq!(log.repair_open(RepairWhen::Always, |_, _| true).unwrap().events, 3);
     log.close().unwrap();
     assert!(EventLog::open(dir.path(), &host(), real_log::settings()).is_err(), "this one holds it");
 }

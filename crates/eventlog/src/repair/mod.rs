@@ -54,6 +54,15 @@ pub struct RepairOutcome {
     pub old: Option<PathBuf>,
 }
 
+/// Which logs to repair.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RepairWhen {
+    /// One that does not open, or does not verify; another one stays as it is.
+    Damaged,
+    /// Every one.
+    Always,
+}
+
 /// Why a log was not repaired. The old files are as they were.
 #[derive(Debug, Error)]
 pub enum RepairError {
@@ -135,25 +144,37 @@ impl EventLog {
     ///
     /// # Errors
     /// When it is held, or a file cannot be read or written: the old log is as it was.
-    pub fn repair(data_dir: &Path, progress: impl Fn(u64, u64) -> bool + Send + 'static) -> Answer {
+    pub fn repair(
+        data_dir: &Path,
+        when: RepairWhen,
+        progress: impl Fn(u64, u64) -> bool + Send + 'static,
+    ) -> Answer {
         if !Self::exists(data_dir) {
             return Err(RepairError::Nothing { path: data_dir.to_owned() });
         }
         let _lock = DirectoryLock::take(data_dir)?;
         finish_exchange(data_dir)?;
         let told = Told(Box::new(progress));
-        match sound::look(data_dir, &told)? {
-            Some(outcome) => Ok(outcome),
-            None => repair_files(data_dir, &told),
+        if when == RepairWhen::Damaged
+            && let Some(outcome) = sound::look(data_dir, &told)?
+        {
+            return Ok(outcome);
         }
+        repair_files(data_dir, &told)
     }
 
     /// Repairs this log: it takes no events meanwhile, and works again afterwards. It blocks.
     ///
     /// # Errors
     /// As [`Self::repair`].
-    pub fn repair_open(&self, progress: impl Fn(u64, u64) -> bool + Send + 'static) -> Answer {
-        if let Some(outcome) = sound::look_at_open(self, &progress)? {
+    pub fn repair_open(
+        &self,
+        when: RepairWhen,
+        progress: impl Fn(u64, u64) -> bool + Send + 'static,
+    ) -> Answer {
+        if when == RepairWhen::Damaged
+            && let Some(outcome) = sound::look_at_open(self, &progress)?
+        {
             return Ok(outcome);
         }
         let (reply, answer) = oneshot::channel();

@@ -34,7 +34,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(15);
 const PROBE_BYTES: usize = 8 * 1024 * 1024;
 
 /// How long a repair waits for readers.
-const READERS_PATIENCE: Duration = Duration::from_secs(10);
+const READERS_PATIENCE: Duration = Duration::from_secs(5);
 /// How often the writer looks whether a repair is through.
 const REFUSALS_PAUSE: Duration = Duration::from_millis(20);
 

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use event::wire::Decoded;
 use event::{Event, Hole, HoleCause, Position, Stretch};
-use eventlog::{Damage, EventLog, OpenError, ReadError, RepairOutcome};
+use eventlog::{Damage, EventLog, OpenError, ReadError, RepairOutcome, RepairWhen};
 
 use super::real_log::{RealLog, event_at, settings, sizes};
 use super::{ALL, host};
@@ -164,14 +164,12 @@ impl<'a> Judge<'a> {
     /// Repairs it: then it opens without a word, is clean, and lacks what could not be read, and no more.
     pub fn repair(&self) -> (RepairOutcome, Found) {
         let before = sizes(&self.dir.join("log"));
-        let outcome = EventLog::repair(self.dir, |_, _| true);
+        let outcome = EventLog::repair(self.dir, RepairWhen::Always, |_, _| true);
         let outcome = outcome.unwrap_or_else(|error| panic!("no repair: {}", chain(&error)));
-        if let Some(old) = &outcome.old {
-            assert_eq!(sizes(old), before, "the old files stay as they are");
+        assert_eq!(sizes(outcome.old.as_ref().unwrap()), before, "the old files stay as they are");
+        for hole in &outcome.holes {
+            assert_eq!(hole.cause, HoleCause::Damaged);
         }
-        // NOTE: where nothing but the end is gone, opening is all that there is to do.
-        let cause = if outcome.old.is_some() { HoleCause::Damaged } else { HoleCause::LostTail };
-        assert!(outcome.holes.iter().all(|hole| hole.cause == cause), "{outcome:?}");
         let log = EventLog::open(self.dir, &host(), settings());
         let log = log.unwrap_or_else(|error| panic!("repaired, and: {}", chain(&error)));
         let found = self.judge(&log);

@@ -6,7 +6,8 @@ use std::time::Instant;
 
 use event::{Kind, Position, Time};
 use eventlog::{
-    Adoption, EventLog, OpenError, ReadError, RepairError, RepairOutcome, TimeRange, TrimTo, Verification,
+    Adoption, EventLog, OpenError, ReadError, RepairError, RepairOutcome, RepairWhen, TimeRange, TrimTo,
+    Verification,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -69,14 +70,14 @@ pub(super) fn repair(
         output.progress(progress(done, total));
         !stop.is_cancelled()
     };
-    log.repair_open(tell).map(repaired).map_err(|error| failure(&error))
+    log.repair_open(RepairWhen::Damaged, tell).map(repaired).map_err(|error| failure(&error))
 }
 
 pub(super) fn repair_unopened(
     data_dir: &Path,
     progress: impl Fn(u64, u64) -> bool + Send + 'static,
 ) -> Result<RepairAnswer, OpenFailure> {
-    let outcome = EventLog::repair(data_dir, progress);
+    let outcome = EventLog::repair(data_dir, RepairWhen::Damaged, progress);
     outcome.map(repaired).map_err(|error| match &error {
         RepairError::Open(OpenError::Held { .. }) => OpenFailure::Held(failure(&error)),
         _ => OpenFailure::Other(failure(&error)),
