@@ -109,6 +109,10 @@ impl Walk<'_> {
         let hole = self.engine.holes_after(from);
         let mut end = hole.map_or(self.last, |hole| self.last.min(hole.lo.before()));
         let Some((segment, next)) = self.engine.segment_of(from) else {
+            // NOTE: a trim may have taken it meanwhile.
+            if let Some(hole) = self.engine.hole_at(from) {
+                return Ok(hole.hi.next());
+            }
             self.damaged(from, end, 0, "no segment has them".to_owned());
             return Ok(end.next());
         };
@@ -131,10 +135,7 @@ impl Walk<'_> {
             }
         }
         if position <= end {
-            // NOTE: a trim may have made a hole of it meanwhile.
-            if self.engine.hole_at(position).is_none() {
-                self.damaged(position, end, 0, "they are missing".to_owned());
-            }
+            self.damaged(position, end, 0, "they are missing".to_owned());
             position = end.next();
         }
         Ok(position)
@@ -174,6 +175,10 @@ impl Walk<'_> {
     }
 
     fn damaged(&mut self, lo: Position, hi: Position, bytes: u64, reason: String) {
+        // NOTE: a trim may have made a hole of it meanwhile, and it makes one of whole segments.
+        if self.engine.hole_at(lo).is_some() {
+            return;
+        }
         match self.found.damage.last_mut() {
             Some(before) if before.hi.next() == lo => {
                 before.hi = hi;
@@ -228,7 +233,7 @@ impl Index<'_> {
             self.block = Some((self.find(position), true));
         }
         let Some((block, is_right)) = &mut self.block else { return };
-        if *is_right && !block.holds(stamp) {
+        if *is_right && !block.holds(stamp) && !self.engine.is_being_trimmed(position) {
             *is_right = false;
             self.wrong += 1;
         }
@@ -247,7 +252,29 @@ impl Index<'_> {
 
 #[cfg(test)]
 mod tests {
+    use event::{Event, HostName, SystemSample, Time};
+
     use super::*;
+    use crate::{Settings, TrimTo};
+
+    #[test]
+    fn what_a_trim_takes_out_of_the_index_is_no_damage() {
+        let dir = tempfile::tempdir().unwrap();
+        let log = EventLog::open(dir.path(), &HostName::new("here").unwrap(), Settings::default()).unwrap();
+        let time = Time::from_micros(1_767_323_045_678_901);
+        let sample = SystemSample { time, system_name: "a".into(), ..SystemSample::default() };
+        log.append(vec![Event::SystemSample(sample)]).unwrap();
+        log.trim(TrimTo::Before { position: Position(2), dry_run: false }).unwrap();
+        let engine = log.engine().unwrap();
+        // As between the commit of a trim and its word to the readers.
+        *engine.holes.write().unwrap() = std::iter::empty().collect();
+        let mut index = Index { engine: &engine, block: None, wrong: 0 };
+        let stamp = Stamp { kind: event::Kind::SystemSample.number(), time: time.micros() };
+        index.check(Position(1), stamp);
+        assert_eq!(index.wrong, 0, "the trim has it");
+        index.check(Position(2), stamp);
+        assert_eq!(index.wrong, 1, "nothing has it");
+    }
 
     #[test]
     fn the_edge_of_damage_is_found() {
