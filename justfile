@@ -22,6 +22,10 @@ lint:
 test *args:
     @scripts/test "$@"
 
+# Kill the daemon so many times under load, and hold the log against what it had acknowledged
+crash kills="200":
+    TAILWATER_CRASHES={{ kills }} cargo test --release --test crash -- --nocapture
+
 # Fuzz one target until it fails, or for some seconds
 fuzz target seconds="0":
     RUSTC_BOOTSTRAP=1 cargo fuzz run --target-dir target/fuzz {{ target }} -- -max_total_time={{ seconds }}

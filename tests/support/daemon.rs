@@ -32,14 +32,19 @@ impl Daemon {
 
     /// The same with a standard error of the test's.
     pub fn start_with_stderr(data_dir: &Path, command: &mut Command, stderr: Stdio) -> Self {
+        let mut daemon = Self::spawn(data_dir, command, stderr);
+        eventually("the daemon answers", || daemon.is_up().then_some(()));
+        daemon
+    }
+
+    /// Starts this command as a daemon and does not wait for anything.
+    pub fn spawn(data_dir: &Path, command: &mut Command, stderr: Stdio) -> Self {
         let mut child = command.stdout(Stdio::piped()).stderr(stderr).spawn().expect("the binary starts");
         let output = Arc::new(Mutex::new(String::new()));
         let stdout = child.stdout.take().expect("a pipe");
         let mut collectors = vec![collect(BufReader::new(stdout), &output)];
         collectors.extend(child.stderr.take().map(|stderr| collect(BufReader::new(stderr), &output)));
-        let mut daemon = Self { child, data_dir: data_dir.to_owned(), output, collectors };
-        eventually("the daemon answers", || daemon.is_up().then_some(()));
-        daemon
+        Self { child, data_dir: data_dir.to_owned(), output, collectors }
     }
 
     fn is_up(&mut self) -> bool {
@@ -75,10 +80,10 @@ impl Daemon {
         kill_process(pid, signal).expect("the daemon is there");
     }
 
-    /// SIGKILL: no chance to tidy up.
-    pub fn kill(mut self) {
+    /// SIGKILL: no chance to tidy up. Gives all that it has printed.
+    pub fn kill(mut self) -> String {
         self.child.kill().expect("the daemon is there");
-        self.child.wait().expect("a child");
+        self.end().1
     }
 
     /// SIGTERM, then waits for the end.
@@ -89,6 +94,10 @@ impl Daemon {
 
     /// Waits for the end and for its last words.
     pub fn wait(mut self) -> (ExitStatus, String) {
+        self.end()
+    }
+
+    fn end(&mut self) -> (ExitStatus, String) {
         let status = self.child.wait().expect("a child");
         for collector in self.collectors.drain(..) {
             collector.join().expect("a collector ends with its pipe");

@@ -1,8 +1,11 @@
 //! What the end-to-end tests share: the real binary, real servers, and an oracle of what was acknowledged.
 #![allow(dead_code, unreachable_pub, reason = "each test file uses its part")]
 
+pub mod client;
 pub mod daemon;
 pub mod database;
+pub mod oracle;
+pub mod random;
 
 use std::io::Write;
 use std::path::Path;

@@ -125,6 +125,12 @@ impl Engine {
         self.holes.read().unwrap_or_else(PoisonError::into_inner).at(position)
     }
 
+    /// Whether a trim has committed a hole at `position`, also when readers are not told of it yet: the index goes
+    /// with that commit. It reads all holes: for what is rare.
+    pub(crate) fn is_being_trimmed(&self, position: Position) -> bool {
+        read_holes(&self.meta, &self.path).is_ok_and(|holes| holes.at(position).is_some())
+    }
+
     /// The first hole that begins behind `position`.
     pub(crate) fn holes_after(&self, position: Position) -> Option<Hole> {
         self.holes.read().unwrap_or_else(PoisonError::into_inner).after(position)

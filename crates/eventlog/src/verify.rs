@@ -201,6 +201,10 @@ impl Walk {
     }
 
     fn damaged(&mut self, lo: Position, hi: Position, bytes: u64, reason: String) {
+        // NOTE: a trim may have made a hole of it meanwhile, and it makes one of whole segments.
+        if self.engine.hole_at(lo).is_some() {
+            return;
+        }
         match self.found.damage.last_mut() {
             Some(before) if before.hi.next() == lo => {
                 before.hi = hi;
@@ -255,7 +259,7 @@ impl Index {
             self.block = Some((Self::find(engine, position), true));
         }
         let Some((block, is_right)) = &mut self.block else { return };
-        if *is_right && !block.holds(stamp) {
+        if *is_right && !block.holds(stamp) && !engine.is_being_trimmed(position) {
             *is_right = false;
             self.wrong.push(position);
         }
@@ -281,7 +285,29 @@ impl Index {
 
 #[cfg(test)]
 mod tests {
+    use event::{Event, HostName, SystemSample, Time};
+
     use super::*;
+    use crate::{Settings, TrimTo};
+
+    #[test]
+    fn what_a_trim_takes_out_of_the_index_is_no_damage() {
+        let dir = tempfile::tempdir().unwrap();
+        let log = EventLog::open(dir.path(), &HostName::new("here").unwrap(), Settings::default()).unwrap();
+        let time = Time::from_micros(1_767_323_045_678_901);
+        let sample = SystemSample { time, system_name: "a".into(), ..SystemSample::default() };
+        log.append(vec![Event::SystemSample(sample)]).unwrap();
+        log.trim(TrimTo::Before { position: Position(2), dry_run: false }).unwrap();
+        let engine = log.engine().unwrap();
+        // As between the commit of a trim and its word to the readers.
+        *engine.holes.write().unwrap() = std::iter::empty().collect();
+        let mut index = Index { block: None, wrong: Vec::new() };
+        let stamp = Stamp { kind: event::Kind::SystemSample.number(), time: time.micros() };
+        index.check(&engine, Position(1), stamp);
+        assert_eq!(index.wrong, [], "the trim has it");
+        index.check(&engine, Position(2), stamp);
+        assert_eq!(index.wrong, [Position(2)], "nothing has it");
+    }
 
     #[test]
     fn the_edge_of_damage_is_found() {

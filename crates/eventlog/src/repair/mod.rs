@@ -10,9 +10,9 @@
 //! log ──read──► log.repaired ──complete──► log → log.damaged-<time>, log.repaired → log
 //! ```
 //!
-//! The file `complete` in the new log is written last. So a kill leaves the old log and a new one without that
-//! file, which the next repair removes; or, between the two renames, no log and a complete one, which the next
-//! opening puts in its place.
+//! The file `complete` in the new log is written last. So a kill leaves the old log and a new one, which the next
+//! opening or repair removes: from then on the old one goes its own way, and nobody knows of the new one. Or, between
+//! the two renames, it leaves no log and a complete one, which the next opening puts in its place.
 
 mod salvage;
 mod small;
@@ -245,10 +245,18 @@ fn exchange(data_dir: &Path, path: &Path, new: &Path) -> Result<PathBuf, RepairE
     Ok(old)
 }
 
-/// Ends an exchange that a kill has interrupted between its renames.
+/// Ends an exchange that a kill has interrupted between its renames, and forgets a repair that came not so far.
 pub(crate) fn finish_exchange(data_dir: &Path) -> Result<(), OpenError> {
     let (path, new) = (log_path(data_dir), new_path(data_dir));
-    if path.exists() || !new.join(COMPLETE).exists() {
+    if path.exists() {
+        return match fs::remove_dir_all(&new) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(crate::recovery::directory("remove", &new)(error))
+            }
+            _ => Ok(()),
+        };
+    }
+    if !new.join(COMPLETE).exists() {
         return Ok(());
     }
     let error = crate::recovery::directory("rename", &new);
@@ -297,4 +305,31 @@ impl Files {
 
 fn size(path: &Path) -> u64 {
     fs::metadata(path).map_or(0, |metadata| metadata.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_kill_leaves_of_a_repair_goes_or_is_the_log() {
+        let check = |with_log: bool, complete: bool, log_is: Option<&str>, new_is_left: bool| {
+            let dir = tempfile::tempdir().unwrap();
+            let (log, new) = (log_path(dir.path()), new_path(dir.path()));
+            for (path, name) in [(&log, "old"), (&new, "new")].iter().skip(usize::from(!with_log)) {
+                fs::create_dir(path).unwrap();
+                fs::write(path.join("name"), name).unwrap();
+            }
+            if complete {
+                fs::write(new.join(COMPLETE), "").unwrap();
+            }
+            finish_exchange(dir.path()).unwrap();
+            assert_eq!(fs::read_to_string(log.join("name")).ok().as_deref(), log_is);
+            assert_eq!(new.exists(), new_is_left);
+        };
+        check(true, false, Some("old"), false);
+        check(true, true, Some("old"), false);
+        check(false, true, Some("new"), false);
+        check(false, false, None, true);
+    }
 }
