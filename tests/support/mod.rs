@@ -3,6 +3,7 @@
 
 pub mod daemon;
 pub mod database;
+pub mod log;
 
 use std::io::Write;
 use std::path::Path;
