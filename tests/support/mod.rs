@@ -3,6 +3,7 @@
 
 pub mod daemon;
 pub mod database;
+pub mod files;
 pub mod log;
 
 use std::io::Write;
