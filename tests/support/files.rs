@@ -15,7 +15,7 @@ pub fn noise(number: u64) -> String {
         state ^= state << 17;
         char::from(b'0' + u8::try_from(state % 75).unwrap())
     };
-    (0..3_000).map(letter).filter(|letter| letter.is_ascii_alphanumeric()).collect()
+    (0..3_000).map(letter).filter(char::is_ascii_alphanumeric).collect()
 }
 
 /// So many events that some are in a table file, and no daemon.

@@ -55,7 +55,7 @@ fn read_all(log: &EventLog) -> (Vec<String>, Vec<event::Gap>) {
                     position = position.next();
                     match entry.event {
                         Decoded::Event(Event::SystemSample(sample)) => {
-                            names.push(sample.system_name.to_string())
+                            names.push(sample.system_name.to_string());
                         }
                         Decoded::Event(Event::Gap(gap)) => gaps.push(gap),
                         other => panic!("{other:?}"),
