@@ -6,78 +6,11 @@ mod support;
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
-use std::process::{Child, Output, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
-use support::daemon::Daemon;
-use support::{agent_line, eventually, json, record, run_with, stderr, stdout, tailwater};
-use tempfile::{TempDir, tempdir};
-
-/// A data directory, and maybe a daemon that has it; its samplers are off, so that it appends nothing itself.
-struct Log {
-    home: TempDir,
-    daemon: Option<Daemon>,
-}
-
-impl Log {
-    fn new(with_daemon: bool) -> Self {
-        let mut log = Self { home: tempdir().unwrap(), daemon: None };
-        if with_daemon {
-            log.start_daemon();
-        }
-        log
-    }
-
-    fn start_daemon(&mut self) {
-        let data = self.data();
-        let mut command = tailwater(&data);
-        command.env("TAILWATER_HOST_ENABLED", "false").env("TAILWATER_TMUX_ENABLED", "false").arg("run");
-        self.daemon = Some(Daemon::start_command(&data, &mut command));
-    }
-
-    fn data(&self) -> std::path::PathBuf {
-        self.home.path().join("data")
-    }
-
-    fn log(&self, arguments: &[&str]) -> Output {
-        tailwater(&self.data()).arg("log").args(arguments).output().unwrap()
-    }
-
-    fn import(&self, input: &[u8]) -> Output {
-        run_with(tailwater(&self.data()).args(["log", "import"]), input)
-    }
-
-    fn export(&self) -> Vec<Value> {
-        lines(&self.log(&["export"]))
-    }
-
-    fn spawn(&self, arguments: &[&str]) -> Child {
-        let mut command = tailwater(&self.data());
-        command.arg("log").args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
-    }
-}
-
-fn lines(output: &Output) -> Vec<Value> {
-    assert!(output.status.success(), "{}", stderr(output));
-    stdout(output).lines().map(|line| serde_json::from_str(line).unwrap()).collect()
-}
-
-fn check_error(output: &Output, code: i32, words: &[&str]) {
-    let error = stderr(output);
-    assert_eq!(output.status.code(), Some(code), "{error}");
-    assert_eq!(error.trim_end().lines().count(), 1, "{error}");
-    for word in words {
-        assert!(error.contains(word), "{word:?} is not in {error}");
-    }
-}
-
-/// Runs the body with a daemon and without: it must mean the same.
-fn both(body: impl Fn(&Log)) {
-    for with_daemon in [false, true] {
-        body(&Log::new(with_daemon));
-    }
-}
+use support::log::{Log, both, check_error, lines};
+use support::{agent_line, eventually, json, record, stdout};
 
 #[test]
 fn what_is_exported_can_be_imported_elsewhere_and_is_the_same() {
@@ -116,6 +49,31 @@ fn a_selection_is_by_position_by_time_and_by_kind() {
         check(&["--from", "100"], &[]);
         check_error(&log.log(&["export", "--from", "lately"]), 2, &["--from", "lately", "RFC 3339"]);
         check_error(&log.log(&["tail", "--kind", "agents"]), 2, &["--kind", "agents", "agent_sample"]);
+    });
+}
+
+#[test]
+fn a_time_finds_its_events_wherever_they_lie() {
+    both(|log| {
+        let day = |day: &str| -> String {
+            (0..50).map(|second| agent_line(day, second, 1.0).replace("2026-01-02", day)).collect()
+        };
+        for times in ["2026-01-02", "2025-06-01", "2026-01-03"] {
+            json(&log.import(day(times).as_bytes()));
+        }
+        let found = |arguments: &[&str]| {
+            let events = lines(&log.log(&[arguments, &["--from", "2025-06-01T00:00:45Z"]].concat()));
+            events.iter().map(|event| event["time"].as_str().unwrap()[..19].to_owned()).collect::<Vec<_>>()
+        };
+        let seconds = ["45", "46", "47", "48", "49"].map(|second| format!("2025-06-01T00:00:{second}"));
+        assert_eq!(found(&["export", "--to", "2025-06-02T00:00:00Z"]), seconds);
+        assert_eq!(found(&["export"]).len(), 50 + 5 + 50);
+        let tailed = found(&["tail", "--format", "json"]);
+        assert_eq!((tailed.len(), tailed[50].as_str()), (105, "2025-06-01T00:00:45"));
+        let last = log.log(&["tail", "-n", "3", "--kind", "agent_sample", "--format", "json"]);
+        assert_eq!(lines(&last)[0]["position"], 148);
+        check_error(&log.log(&["tail", "--from", "2027-01-01T00:00:00Z"]), 1, &["nothing found"]);
+        assert_eq!(lines(&log.log(&["export", "--to", "2020-01-01T00:00:00Z"])), [] as [Value; 0]);
     });
 }
 

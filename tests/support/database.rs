@@ -46,6 +46,14 @@ impl Database {
         execute(&self.runtime, &self.url(), sql);
     }
 
+    /// Cuts every connection to it, and takes no new ones.
+    pub fn lock_out(&self) {
+        let (name, server) = (self.inner().url().database(), self.inner().server().secret());
+        execute(&self.runtime, &server, &format!("ALTER DATABASE \"{name}\" WITH ALLOW_CONNECTIONS false"));
+        let cut = format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'");
+        execute(&self.runtime, &server, &cut);
+    }
+
     /// Drops it, whoever is connected, and creates an empty one of the same name.
     pub fn drop_and_create(&self) {
         let name = self.inner().url().database().to_owned();

@@ -4,6 +4,8 @@
 pub mod client;
 pub mod daemon;
 pub mod database;
+pub mod files;
+pub mod log;
 pub mod oracle;
 pub mod random;
 

@@ -14,25 +14,33 @@ pub(crate) struct Failure {
     pub exit: u8,
     /// What, why and what to do, in one line; empty when there is nobody to tell.
     pub message: String,
+    /// Whether it is only that the daemon went before it said how the work ends.
+    pub is_lost: bool,
 }
 
 impl Failure {
     /// An error.
     #[must_use]
     pub(crate) fn error(message: impl Into<String>) -> Self {
-        Self { exit: ERROR, message: message.into() }
+        Self { exit: ERROR, message: message.into(), is_lost: false }
+    }
+
+    /// The daemon went before it said how the work ends.
+    #[must_use]
+    pub(crate) fn lost(message: impl Into<String>) -> Self {
+        Self { is_lost: true, ..Self::error(message) }
     }
 
     /// Unhealthy, or nothing found.
     #[must_use]
     pub(crate) fn unhealthy(message: impl Into<String>) -> Self {
-        Self { exit: UNHEALTHY, message: message.into() }
+        Self { exit: UNHEALTHY, message: message.into(), is_lost: false }
     }
 
     /// Nobody reads what is written (`| head` has seen enough): no work is left, and nothing to say.
     #[must_use]
     pub(crate) const fn unread() -> Self {
-        Self { exit: 0, message: String::new() }
+        Self { exit: 0, message: String::new(), is_lost: false }
     }
 }
 

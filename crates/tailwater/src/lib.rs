@@ -27,7 +27,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::cli::{Cli, Command};
 use crate::config::{CATALOGUE, Config, RawConfig};
-use crate::failure::{ERROR, Failure};
+use crate::failure::Failure;
 
 pub use crate::adapter::LogSource;
 
@@ -52,10 +52,11 @@ fn dispatch(cli: &Cli) -> Result<(), Failure> {
         return commands::config::config(cli, command);
     }
     let config = Config::new(&gather(cli)?, variable)?;
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().map_err(
-            |error| Failure { exit: ERROR, message: format!("cannot start the runtime: {error}") },
-        )?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::error(format!("cannot start the runtime: {error}")))?;
     let outcome = runtime.block_on(async {
         let _limits = signals::refuse_large_files();
         match &cli.command {

@@ -81,18 +81,21 @@ impl Client {
         let mut read = BufReader::new(self.stream);
         let mut line = String::new();
         // NOTE: a line without its end is no line: the daemon went while it wrote it.
-        while read.read_line(&mut line).await.context(lost)? > 0 && line.ends_with('\n') {
+        let is_lost = |error: io::Error| Failure::lost(format!("{lost}: {error}"));
+        while read.read_line(&mut line).await.map_err(is_lost)? > 0 && line.ends_with('\n') {
             match serde_json::from_str(&line).context("the daemon's answer makes no sense")? {
                 Reply::Progress(progress) => tell(Told::Progress(progress))?,
                 Reply::Lines(lines) => tell(Told::Lines(lines))?,
                 Reply::Notice(line) => tell(Told::Notice(line))?,
                 Reply::Done(answer) => return Ok(answer),
-                Reply::Failed { exit, message } => return Err(Failure { exit, message }),
+                Reply::Failed { exit, message } => {
+                    return Err(Failure { exit, message, is_lost: false });
+                }
             }
             line.clear();
         }
-        sent.context("the daemon did not take the request")?;
-        Err(Failure::error(lost))
+        sent.map_err(|error| Failure::lost(format!("the daemon did not take the request: {error}")))?;
+        Err(Failure::lost(lost))
     }
 
     async fn send(&mut self, line: &[u8], body: &[u8]) -> io::Result<()> {

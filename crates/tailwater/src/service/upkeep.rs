@@ -94,6 +94,7 @@ impl Service {
         output: &Output,
         stop: &CancellationToken,
     ) -> Result<VerifyAnswer, Failure> {
+        self.durable_head().await?;
         let (log, output, stop) = (self.log.clone(), output.clone(), stop.clone());
         blocking(move || engine::verify(&log, &output, &stop)).await
     }
@@ -105,6 +106,8 @@ impl Service {
     ) -> Result<RepairAnswer, Failure> {
         // NOTE: a projection that has halted at a damaged event begins again afterwards, and goes over the hole.
         let _paused = self.pause_projection().await;
+        // NOTE: a log that has failed, and cannot be made durable, can be repaired all the same.
+        let _ = self.durable_head().await;
         let (log, output, stop) = (self.log.clone(), output.clone(), stop.clone());
         blocking(move || engine::repair(&log, output, stop)).await
     }
@@ -124,6 +127,8 @@ impl Service {
     }
 
     pub(super) async fn trim(&self, before: Option<Place>, dry_run: bool) -> Result<TrimAnswer, Failure> {
+        // NOTE: of what is not durable yet nobody knows the time.
+        self.durable_head().await?;
         let log = self.log.clone();
         blocking(move || engine::trim(&log, before, dry_run)).await
     }

@@ -11,7 +11,7 @@ mod runs;
 use std::sync::Arc;
 
 use event::{Hole, Position, Stretch};
-use eventlog::{EventLog, ReadError, ReadLimits};
+use eventlog::{AppendError, EventLog, ReadError, ReadLimits};
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
@@ -126,10 +126,19 @@ impl Service {
         blocking(move || Runs::of(&log, &selection, head)).await
     }
 
-    /// The last position there is now, once it is durable.
-    async fn durable_head(&self) -> Result<Position, Failure> {
+    /// The last position there is now, once it is durable; a failure while the log has failed.
+    pub(super) async fn durable_head(&self) -> Result<Position, Failure> {
         let head = self.log.ends().next.before();
-        self.log.wait_durable(head).await.map_err(|error| Failure::error(chain(&error)))?;
+        let mut health = self.log.health();
+        tokio::select! {
+            biased;
+            waited = self.log.wait_durable(head) => waited.map_err(|error| Failure::error(chain(&error)))?,
+            // NOTE: who asks wants an answer; the disk may stay full for long.
+            Ok(_) = health.wait_for(|health| health.error().is_some()) => {
+                let failure = self.log.failure().unwrap_or(AppendError::Closed);
+                return Err(Failure::error(chain(&failure)));
+            }
+        }
         Ok(head)
     }
 

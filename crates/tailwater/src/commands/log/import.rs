@@ -231,6 +231,6 @@ impl Done {
             "{}; {done}; import all of it again: a database keeps each event once, the log gets those again",
             failure.message
         );
-        Failure { message, exit: failure.exit }
+        Failure { message, exit: failure.exit, is_lost: failure.is_lost }
     }
 }

@@ -12,6 +12,7 @@ use crate::access::{self, Holder, Missing};
 use crate::cli::{Format, TailArgs};
 use crate::config::Config;
 use crate::control::Task;
+use crate::control::output::Told;
 use crate::failure::Failure;
 use crate::output;
 use crate::render;
@@ -34,7 +35,7 @@ pub(super) async fn tail(config: &Config, args: &TailArgs) -> Result<(), Failure
     }
     let mut holder = Holder::find(config, Missing::Refuse).await?;
     print_head(format)?;
-    let told = once(&mut holder, selection, begin, format, false).await;
+    let (told, _) = once(&mut holder, selection, begin, format, false).await;
     holder.close().await?;
     let told = told?;
     if told.events + told.unknown + told.holes == 0 && begin != Begin::Last(0) {
@@ -67,9 +68,14 @@ async fn follow(
     print_head(format)?;
     loop {
         let is_daemon = holder.is_daemon();
-        let told = once(&mut holder, selection.clone(), begin, format, is_daemon).await;
+        let (told, is_silent) = once(&mut holder, selection.clone(), begin, format, is_daemon).await;
         holder.close().await?;
-        begin = Begin::At(told?.next_position);
+        begin = match told {
+            Ok(told) => Begin::At(told.next_position),
+            // NOTE: a daemon that is ending takes connections for a moment, and lets go of them without a word.
+            Err(failure) if failure.is_lost && is_silent => begin,
+            Err(failure) => return Err(failure),
+        };
         output::notice(if is_daemon {
             "the daemon has ended; waiting for the next one"
         } else {
@@ -89,15 +95,22 @@ async fn next_daemon(config: &Config) -> Result<Holder, Failure> {
     }
 }
 
+/// Has a stretch told; gives how it ended, and whether nothing at all was told.
 async fn once(
     holder: &mut Holder,
     selection: Selection,
     begin: Begin,
     format: Format,
     follow: bool,
-) -> Result<WalkAnswer, Failure> {
+) -> (Result<WalkAnswer, Failure>, bool) {
     let task = Task::LogTail { selection, begin, follow, format };
-    access::understood(holder.ask(task, Vec::new(), access::print).await?)
+    let mut is_silent = true;
+    let tell = |told| {
+        is_silent &= matches!(told, Told::Progress(_));
+        access::print(told)
+    };
+    let answer = holder.ask(task, Vec::new(), tell).await;
+    (answer.and_then(access::understood), is_silent)
 }
 
 fn print_head(format: Format) -> Result<(), Failure> {

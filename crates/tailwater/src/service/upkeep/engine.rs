@@ -114,9 +114,11 @@ pub(super) fn trim(log: &EventLog, before: Option<Place>, dry_run: bool) -> Resu
 
 /// The first position that may have an event of `time` or later: everything before it is older.
 fn first_from(log: &EventLog, time: Time) -> Result<Position, Failure> {
+    // IMPORTANT: before the runs, which know of what is durable only: what comes meanwhile may be of that time.
+    let end = log.ends().durable.next();
     let times = TimeRange { from: time, ..TimeRange::ALL };
     let runs = log.runs_between(times, &Kind::ALL).map_err(|error| failure(&error))?;
-    Ok(runs.first().map_or(log.ends().next, |(first, _)| *first))
+    Ok(runs.first().map_or(end, |(first, _)| *first))
 }
 
 pub(super) fn adopt(log: &EventLog) -> Result<AdoptAnswer, Failure> {

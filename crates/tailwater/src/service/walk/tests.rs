@@ -33,7 +33,7 @@ fn log() -> (TempDir, EventLog) {
     };
     live(0..20_000);
     let old: Vec<Event> = (0..100).map(|index| state(index * HOUR / 4 - 24 * 365 * HOUR)).collect();
-    log.append(Batch { events: old.into(), order: Order::Import, ..Batch::default() }).unwrap();
+    log.append(Batch { events: old, order: Order::Import, ..Batch::default() }).unwrap();
     live(20_000..36_000);
     let time = Time::from_micros(1_767_225_600_000_000 + 10 * HOUR);
     let gap =
