@@ -93,7 +93,7 @@ fn what_is_imported_twice_is_in_the_database_once() {
     let Some(database) = Database::create() else { return };
     both(|log| {
         let name = if log.daemon.is_some() { "daemon" } else { "alone" };
-        let before = logs(&database_with_schema(&database));
+        let before = logs(database_with_schema(&database));
         for _ in 0..2 {
             assert_eq!(json(&log.import(agents(name, 500).as_bytes()))["imported"], 500);
         }
