@@ -17,7 +17,7 @@ use crate::lock::DirectoryLock;
 use crate::open::EventLog;
 use crate::recovery;
 use crate::settings::Settings;
-use crate::writer::{Command, Open, Order, Shared};
+use crate::writer::{Open, Order, Shared};
 
 /// What an adoption did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,7 +51,7 @@ impl EventLog {
     /// When the log is closed or has failed.
     pub fn adopt_open(&self) -> Result<Adoption, AppendError> {
         let (reply, adoption) = oneshot::channel();
-        self.queue().send(Command::Order(Order::Adopt(reply))).map_err(|_| self.closed())?;
+        self.order(Order::Adopt(reply))?;
         adoption.blocking_recv().unwrap_or_else(|_| Err(self.closed()))
     }
 }

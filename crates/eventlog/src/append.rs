@@ -172,12 +172,15 @@ impl EventLog {
     }
 
     fn try_queue(&self, encoded: Encoded, reply: Option<Reply>) -> Result<(), AppendError> {
-        let events = encoded.ends.len();
+        let (events, is_awaited) = (encoded.ends.len(), reply.is_some());
         let queued = self.check_open().and_then(|()| {
             self.queue().try_send(Command::Append(encoded, reply)).map_err(|error| {
                 if error.is_full() { AppendError::Full { queued: self.queue().len() } } else { self.closed() }
             })
         });
+        // NOTE: who waits for an answer hears that there is none; an offer must hear it here.
+        let has_ended = queued.is_ok() && self.has_ended();
+        let queued = if has_ended && !is_awaited { Err(self.closed()) } else { queued };
         queued.inspect_err(|_| self.shared().count_refused(events))
     }
 
@@ -190,6 +193,7 @@ impl EventLog {
                 SendTimeoutError::Disconnected(_) => self.closed(),
             })
         });
+        self.has_ended();
         queued.inspect_err(|_| self.shared().count_refused(events))
     }
 }

@@ -5,7 +5,7 @@ use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use event::{BirthId, Hole, HostName, LogId, Position, Time};
@@ -40,8 +40,10 @@ pub(crate) struct Engine {
     pub(crate) blocks: Keyspace,
     segments: RwLock<BTreeMap<Position, Segment>>,
     pub(crate) holes: RwLock<Holes>,
-    // NOTE: the last field: its keyspaces go before it.
+    // NOTE: its keyspaces go before it.
     pub(crate) database: Database,
+    /// Goes when the database has closed its files; the `Engine` itself is no more before that.
+    pub(crate) gone: Arc<()>,
 }
 
 impl Engine {
@@ -55,10 +57,14 @@ impl Engine {
         number.map_or(Ok(()), |number| check_layout(&number, path))?;
         let state = small(layout::KEYSPACE_STATE)?;
         crate::upgrade::upgrade(&database, &meta, &state, path)?;
+        if !database.keyspace_exists(layout::KEYSPACE_BLOCKS) {
+            let reason = "its keyspace \"blocks\" is missing".to_owned();
+            return Err(OpenError::Damaged { path: path.to_owned(), reason });
+        }
         let blocks = small(layout::KEYSPACE_BLOCKS)?;
         let segments = RwLock::new(find_segments(&database, &meta, path)?);
         let holes = RwLock::new(read_holes(&meta, path)?);
-        Ok(Self { path: path.to_owned(), meta, state, blocks, segments, holes, database })
+        Ok(Self { path: path.to_owned(), meta, state, blocks, segments, holes, database, gone: Arc::new(()) })
     }
 
     /// The segment that `position` belongs to, and the first position of the next one.
@@ -221,7 +227,8 @@ fn find_segments(
     for name in database.list_keyspace_names() {
         let Some(first) = layout::segment_first(&name) else { continue };
         let events = database.keyspace(&name, layout::events_options).map_err(engine_error(path))?;
-        let begun = time(&layout::key_of(layout::PREFIX_SEGMENT, first))?.or(created);
+        let begun = time(&layout::key_of(layout::PREFIX_SEGMENT, first))?
+            .or(created.filter(|_| first == Position::FIRST));
         segments.insert(first, Segment { first, events, begun });
     }
     if segments.is_empty() {

@@ -12,7 +12,7 @@ use crate::error::{OpenError, ReadError};
 use crate::layout::KEY_PROJECTED;
 use crate::open::EventLog;
 use crate::retain::Floor;
-use crate::writer::{Command, Order};
+use crate::writer::Order;
 
 /// Which database: a hash of what its URL means, without the password.
 pub type DatabaseHash = [u8; 32];
@@ -47,6 +47,11 @@ impl HeldBack {
     pub(crate) fn kept(kept: Option<(Position, DatabaseHash)>) -> Self {
         let floor = kept.map_or(Floor::None, |(position, _)| Floor::Unprojected(position));
         Self { floor, database: kept.map(|(_, database)| database), is_written: true }
+    }
+
+    /// The disk may not know it, whatever was told to it.
+    pub(crate) fn write_again(&mut self) {
+        self.is_written = false;
     }
 
     /// The database has nothing of the log any more.
@@ -85,7 +90,7 @@ impl EventLog {
         let floor = database.map_or(Floor::None, |_| Floor::Unprojected(position));
         self.shared().set_held_back(HeldBack { floor, database, is_written: false });
         let (reply, written) = oneshot::channel();
-        self.queue().send(Command::Order(Order::KeepFloor(reply))).map_err(|_| ReadError::Closed)?;
+        self.order(Order::KeepFloor(reply)).map_err(|_| ReadError::Closed)?;
         written.blocking_recv().map_err(|_| ReadError::Closed)?.map_err(|_| ReadError::Failed)?;
         Ok(floor)
     }

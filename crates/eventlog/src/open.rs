@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::SystemTime;
 
-use crossbeam_channel::Sender;
+use crossbeam_channel::{Receiver, Sender};
 use event::wire::Checker;
 use event::{BirthId, HostName, LogId, Time};
 use fjall::{Database, KeyspaceCreateOptions, PersistMode};
@@ -24,7 +24,7 @@ use crate::layout::{self, KEY_BIRTH_ID, KEY_CREATED, KEY_HOST, KEY_LAYOUT, KEY_L
 use crate::lock::DirectoryLock;
 use crate::recovery::{self, Recovery};
 use crate::settings::{Backpressure, Settings};
-use crate::writer::{Command, Ends, Health, Open, Shared, State, Writer};
+use crate::writer::{Command, Ends, Health, Open, Order, Shared, State, Writer};
 
 /// What a log knows about itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,8 +54,21 @@ struct Inner {
     queue: Sender<Command>,
     shared: Arc<Shared>,
     writer: Mutex<Option<JoinHandle<()>>>,
+    /// The queue's other end: for what comes into it when nobody reads it any more.
+    leftovers: Receiver<Command>,
     // NOTE: the last field, so that the lock goes after the database.
     _lock: DirectoryLock,
+}
+
+impl Drop for Inner {
+    /// The last handle has gone: the writer syncs and closes the database before the lock goes.
+    fn drop(&mut self) {
+        let (done, _) = oneshot::channel();
+        let _ = self.queue.send(Command::Close(done));
+        if let Some(writer) = self.writer.get_mut().unwrap_or_else(PoisonError::into_inner).take() {
+            let _ = writer.join();
+        }
+    }
 }
 
 impl EventLog {
@@ -68,7 +81,7 @@ impl EventLog {
         let lock = DirectoryLock::take(data_dir)?;
         crate::repair::finish_exchange(data_dir)?;
         let path = log_path(data_dir);
-        if !path.exists() {
+        if !is_there(&path)? {
             create(data_dir, &path, host)?;
         }
         let opened = recovery::open(data_dir, &settings)?;
@@ -81,7 +94,7 @@ impl EventLog {
         let writer = Writer {
             data_dir: data_dir.to_owned(),
             settings,
-            queue: commands,
+            queue: commands.clone(),
             shared: Arc::clone(&shared),
             state: State::Open(Box::new(Open::new(opened.committer, opened.mark))),
         };
@@ -99,6 +112,7 @@ impl EventLog {
             queue,
             shared,
             writer,
+            leftovers: commands,
             _lock: lock,
         })))
     }
@@ -117,6 +131,12 @@ impl EventLog {
     #[must_use]
     pub fn recovery(&self) -> &Recovery {
         &self.0.recovery
+    }
+
+    /// What opening again after a failure has found and done since the last call.
+    #[must_use]
+    pub fn take_notes(&self) -> Vec<String> {
+        self.0.shared.take_notes()
     }
 
     /// Where the log begins and ends now.
@@ -154,6 +174,7 @@ impl EventLog {
     pub fn close(&self) -> Result<(), AppendError> {
         let (done, closed) = oneshot::channel();
         if self.0.queue.send(Command::Close(done)).is_ok() {
+            self.has_ended();
             let _ = closed.blocking_recv();
         }
         let thread = self.0.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -165,6 +186,23 @@ impl EventLog {
 
     pub(crate) fn known_latest(&self) -> &Latest {
         &self.0.latest
+    }
+
+    /// Hands the writer something rare to do.
+    pub(crate) fn order(&self, order: Order) -> Result<(), AppendError> {
+        self.0.queue.send(Command::Order(order)).map_err(|_| self.closed())?;
+        self.has_ended();
+        Ok(())
+    }
+
+    /// Whether the writer has ended. Who has put something into the queue asks afterwards: what nobody reads any more
+    /// is dropped here, so that whoever waits for an answer to it learns that there is none.
+    pub(crate) fn has_ended(&self) -> bool {
+        let has_ended = self.0.shared.ended.load(Ordering::SeqCst);
+        if has_ended {
+            while self.0.leftovers.try_recv().is_ok() {}
+        }
+        has_ended
     }
 
     pub(crate) fn queue(&self) -> &Sender<Command> {
@@ -205,6 +243,15 @@ impl EventLog {
 /// Where the log of a data directory is.
 pub(crate) fn log_path(data_dir: &Path) -> PathBuf {
     data_dir.join("log")
+}
+
+/// Whether there is something, also when it cannot be used: a link to a disk that is not mounted is no new log.
+pub(crate) fn is_there(path: &Path) -> Result<bool, OpenError> {
+    match fs::symlink_metadata(path) {
+        Ok(_) => Ok(true),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(recovery::directory("look at", path)(error)),
+    }
 }
 
 /// Makes a directory that only its owner can read: transcripts and passwords pass through it.

@@ -19,8 +19,8 @@
 
 mod look;
 
-use std::fs;
-use std::io;
+use std::fs::{self, File};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -33,6 +33,7 @@ use crate::append::Encoded;
 use crate::commit::{Committer, Extra};
 use crate::engine::{Engine, engine_error, foreign, read_info};
 use crate::error::OpenError;
+use crate::forensic::manifest;
 use crate::mark::{self, Found, LastDurable, MarkWriter};
 use crate::open::{LogInfo, log_path};
 use crate::settings::Settings;
@@ -249,4 +250,25 @@ fn last_time(committer: &Committer, position: Position) -> Option<Time> {
         Decoded::Event(event) => Some(event.time()),
         Decoded::Unknown { .. } => None,
     }
+}
+
+/// Writes the last journal anew. After a failed fsync the kernel forgets that its bytes are not on the disk: they can
+/// be read, a second fsync succeeds, and a power cut takes them. New bytes are really written.
+pub(crate) fn rewrite_last_journal(data_dir: &Path) -> io::Result<()> {
+    let path = log_path(data_dir);
+    let journals = manifest::journals(&path)?;
+    let Some((_, journal)) = journals.found.last() else { return Ok(()) };
+    let mut bytes = fs::read(journal)?;
+    let end = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+    bytes.truncate(end);
+    let new = journal.with_extension("rewritten");
+    let written = File::create(&new).and_then(|mut file| {
+        file.write_all(&bytes)?;
+        file.sync_all()
+    });
+    if let Err(error) = written.and_then(|()| fs::rename(&new, journal)) {
+        let _ = fs::remove_file(&new);
+        return Err(error);
+    }
+    File::open(&path)?.sync_all()
 }

@@ -9,7 +9,7 @@ use std::path::Path;
 
 use event::wire::{self, Decoded, RECORD_HEADER_BYTES};
 use event::{BirthId, Event, Gap, Kind, LogId, Position, Stretch, Time};
-use eventlog::{EventLog, OpenError, RepairWhen, Settings, TimeRange};
+use eventlog::{EventLog, OpenError, RepairWhen, Settings, TimeRange, TrimTo};
 use fjall::{Database, Keyspace, KeyspaceCreateOptions};
 use support::real_log::{copy_tree, event_at, memory_dir};
 use support::{ALL, host};
@@ -104,6 +104,20 @@ fn a_log_of_layout_1_becomes_one_of_layout_2() {
 fn gap() -> Gap {
     let time = Time::from_micros(1_767_323_045_678_901);
     Gap { time, from: time, to: time, what: "host".into(), ..Gap::default() }
+}
+
+#[test]
+fn a_log_of_layout_1_that_is_trimmed_opens_again() {
+    let dir = memory_dir();
+    layout_1(dir.path(), 1);
+    let log = open(dir.path()).unwrap();
+    let head = log.ends().next;
+    assert_eq!(log.trim(TrimTo::Before { position: head, dry_run: false }).unwrap().events, EVENTS);
+    log.close().unwrap();
+    drop(log);
+    let log = open(dir.path()).unwrap();
+    assert_eq!((log.ends().first, log.ends().next), (head, head));
+    assert_eq!(log.append(vec![event_at(head)]).unwrap().first, head);
 }
 
 #[test]

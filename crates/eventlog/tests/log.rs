@@ -274,3 +274,26 @@ fn a_missing_record_is_named() {
     let error = log.read(Position(2), ALL).unwrap_err().to_string();
     assert_eq!(error, "positions 2 to 2 are missing from the log");
 }
+
+#[test]
+fn nobody_waits_for_a_log_that_closes_meanwhile() {
+    for _ in 0..20 {
+        let dir = tempfile::tempdir().unwrap();
+        let log = open(dir.path());
+        std::thread::scope(|scope| {
+            for thread in 0..4 {
+                let log = log.clone();
+                scope.spawn(move || {
+                    let closed = |result: Result<_, AppendError>| matches!(result, Err(AppendError::Closed));
+                    while !closed(log.append(events([thread.to_string()]))) {}
+                    assert!(closed(log.append(events(["late"]))) && log.offer(events(["late"])).is_err());
+                });
+            }
+            log.close().unwrap();
+            log.close().unwrap();
+        });
+        let kept = log.ends().next;
+        drop(log);
+        assert_eq!(open(dir.path()).ends().next, kept);
+    }
+}

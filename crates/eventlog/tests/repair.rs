@@ -171,9 +171,9 @@ fn without_the_names_of_its_keyspaces_a_log_loses_nothing() {
 #[test]
 fn a_keyspace_that_is_gone_is_told() {
     let real = RealLog::closed();
-    for id in 1..=3 {
+    for (id, name) in [(1, "1"), (2, "2"), (3, "\"blocks\"")] {
         let harm = |dir: &Path| fs::remove_dir_all(dir.join(format!("log/keyspaces/{id}"))).unwrap();
-        let (_, found) = refused_then_repaired(&real, harm, &format!("its keyspace {id} is missing"));
+        let (_, found) = refused_then_repaired(&real, harm, &format!("its keyspace {name} is missing"));
         assert_eq!(found.lost, [], "no event was in {id}");
     }
     for table in tables_of_segments(&real) {

@@ -41,6 +41,10 @@ impl Source for LogSource {
                 // NOTE: a log that has failed works again by itself, and is then as durable as it said.
                 Ok(Err(ReadError::Failed)) => self.0.wait_well().await.map_err(|_| SourceError::Closed)?,
                 Ok(Err(error)) => return Err(source_error(from, &error)),
+                Err(error) if error.is_panic() => {
+                    let reason = "reading it panicked, which is a bug".to_owned();
+                    return Err(SourceError::Unreadable { position: from, reason });
+                }
                 Err(_) => return Err(SourceError::Closed),
             }
         }

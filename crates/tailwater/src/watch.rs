@@ -21,6 +21,9 @@ pub(crate) async fn tell_health(log: EventLog) {
     let mut failed_since = None;
     while health.changed().await.is_ok() {
         let now = health.borrow_and_update().clone();
+        for note in log.take_notes() {
+            tracing::warn!("{note}");
+        }
         match (&now, failed_since) {
             (Health::Failed { since, error }, None) => {
                 failed_since = Some(*since);

@@ -18,6 +18,9 @@ use crate::mark::Found;
 /// this in nine years.
 const BATCHES_MAX: u64 = 1 << 48;
 
+/// The last of the keyspaces that have the same number in every log: `meta` and `state`, behind fjall's own.
+const NUMBERED_KEYSPACES: u64 = 2;
+
 fn damaged(path: &Path, reason: impl Into<String>) -> OpenError {
     OpenError::Damaged { path: path.to_owned(), reason: reason.into() }
 }
@@ -70,7 +73,8 @@ pub(super) fn look(
     let is_there = |id: u64| keyspaces.found.iter().any(|(there, _)| *there == id);
     // IMPORTANT: without the keyspace 0 fjall knows none of the others, and deletes them.
     let is_needed = |id: u64| id == 0 || named.contains(&id) || found.mark().is_some();
-    match (0..=layout::SMALL_KEYSPACES.len() as u64).find(|id| is_needed(*id) && !is_there(*id)) {
+    // NOTE: of the others the numbers are not known: a log of layout 1 got its blocks behind its first segment.
+    match (0..=NUMBERED_KEYSPACES).find(|id| is_needed(*id) && !is_there(*id)) {
         Some(id) => Err(damaged(path, format!("its keyspace {id} is missing"))),
         None => Ok(()),
     }

@@ -34,7 +34,7 @@ use crate::layout;
 use crate::lock::DirectoryLock;
 use crate::mark::{self, MarkWriter};
 use crate::open::{EventLog, log_path, write_identity};
-use crate::writer::{Command, Order};
+use crate::writer::Order;
 use salvage::Salvage;
 use small::Small;
 
@@ -178,8 +178,8 @@ impl EventLog {
             return Ok(outcome);
         }
         let (reply, answer) = oneshot::channel();
-        let order = Command::Order(Order::Repair(Told(Box::new(progress)), reply));
-        self.queue().send(order).map_err(|_| RepairError::Closed)?;
+        let order = Order::Repair(Told(Box::new(progress)), reply);
+        self.order(order).map_err(|_| RepairError::Closed)?;
         answer.blocking_recv().unwrap_or(Err(RepairError::Closed))
     }
 }
@@ -248,7 +248,7 @@ fn exchange(data_dir: &Path, path: &Path, new: &Path) -> Result<PathBuf, RepairE
 /// Ends an exchange that a kill has interrupted between its renames, and forgets a repair that came not so far.
 pub(crate) fn finish_exchange(data_dir: &Path) -> Result<(), OpenError> {
     let (path, new) = (log_path(data_dir), new_path(data_dir));
-    if path.exists() {
+    if crate::open::is_there(&path)? {
         return match fs::remove_dir_all(&new) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 Err(crate::recovery::directory("remove", &new)(error))

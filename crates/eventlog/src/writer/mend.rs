@@ -21,7 +21,6 @@ use event::{Event, Gap, Time};
 use super::{Health, Open, Order, Shared, State, Turn, Writer};
 use crate::append::Encoded;
 use crate::commit::Extra;
-use crate::engine::Engine;
 use crate::error::{AppendError, EngineError, OpenError};
 use crate::recovery;
 use crate::repair::{Answer, RepairError, Told};
@@ -46,7 +45,7 @@ pub(crate) struct Failed {
     pub(super) due: Instant,
     pause: Duration,
     /// The old database: it must be gone before its files are opened again.
-    old: Weak<Engine>,
+    old: Weak<()>,
     lost: Lost,
 }
 
@@ -79,7 +78,7 @@ impl Lost {
 }
 
 impl Failed {
-    fn new(error: Arc<EngineError>, old: Weak<Engine>) -> Self {
+    fn new(error: Arc<EngineError>, old: Weak<()>) -> Self {
         let due = Instant::now() + FIRST_PAUSE;
         Self { error, since: SystemTime::now(), due, pause: FIRST_PAUSE, old, lost: Lost::default() }
     }
@@ -120,7 +119,7 @@ impl Writer {
                     self.shared.count_refused(usize::try_from(outcome.events).unwrap_or_default());
                     let _ = reply.send(Err(AppendError::Failed(Arc::clone(&error))));
                 }
-                Arc::downgrade(&open.committer.engine)
+                Arc::downgrade(&open.committer.engine.gone)
             }
         };
         self.shared.set_engine(None);
@@ -173,9 +172,15 @@ impl Writer {
         }
         probe(&self.data_dir)
             .map_err(|error| EngineError::told(format!("the disk takes nothing: {error}")))?;
+        recovery::rewrite_last_journal(&self.data_dir)
+            .map_err(|error| EngineError::told(format!("the disk takes nothing: {error}")))?;
         let told = |error: OpenError| EngineError::told(crate::error::chain(&error));
         let opened = recovery::open(&self.data_dir, &self.settings).map_err(told)?;
         let ends = opened.ends();
+        // NOTE: an adoption that failed half way, and a note of the database that was not written.
+        self.shared.set_info(opened.info);
+        self.shared.write_held_back_again();
+        self.shared.add_notes(opened.recovery.notes);
         let mut open = Open::new(opened.committer, opened.mark);
         let gap = gap.map(|gap| Encoded::new(vec![gap].into())).transpose();
         let mut gap = gap.map_err(|error| EngineError::told(error.to_string()))?;

@@ -97,6 +97,22 @@ impl Open {
     }
 }
 
+/// Tells everybody that the writer is gone, also when it has panicked: nobody must wait for it for ever.
+struct Told {
+    shared: Arc<Shared>,
+    queue: Receiver<Command>,
+}
+
+impl Drop for Told {
+    fn drop(&mut self) {
+        self.shared.set_engine(None);
+        self.shared.ended.store(true, Ordering::SeqCst);
+        self.shared.ends.send_modify(|_| {});
+        // NOTE: after the flag: who comes later sees it (`EventLog::has_ended`).
+        while self.queue.try_recv().is_ok() {}
+    }
+}
+
 /// What one turn of the queue gave.
 struct Turn {
     appends: Vec<(Encoded, Option<Reply>)>,
@@ -114,6 +130,7 @@ impl Turn {
 impl Writer {
     /// Works until the queue is closed or says so.
     pub(crate) fn run(mut self) {
+        let _told = Told { shared: Arc::clone(&self.shared), queue: self.queue.clone() };
         loop {
             let mut turn = self.gather();
             self.take_or_fail(&mut turn);
@@ -138,12 +155,11 @@ impl Writer {
 
     /// Tells readers that wait, and whoever closes the log.
     fn end(self, turn: Turn) {
-        let Self { shared, state, .. } = self;
+        let Self { shared, queue, state, .. } = self;
         shared.set_engine(None);
         // NOTE: before anybody is told, so that who waits for the end can open the log again.
         drop(state);
-        shared.ended.store(true, Ordering::Release);
-        shared.ends.send_modify(|_| {});
+        drop(Told { shared, queue });
         if let Some(done) = turn.close {
             let _ = done.send(());
         }

@@ -90,6 +90,8 @@ pub(crate) struct Shared {
     pub(crate) refused_events: AtomicU64,
     no_room: RwLock<Option<NoRoom>>,
     held_back: Mutex<HeldBack>,
+    /// What opening again has found and done, until somebody tells it.
+    notes: Mutex<Vec<String>>,
 }
 
 impl Shared {
@@ -111,6 +113,7 @@ impl Shared {
             refused_events: AtomicU64::new(0),
             no_room: RwLock::new(None),
             held_back: Mutex::new(held_back),
+            notes: Mutex::new(Vec::new()),
         }
     }
 
@@ -154,6 +157,18 @@ impl Shared {
 
     pub(crate) fn set_held_back(&self, held_back: HeldBack) {
         *self.held_back.lock().unwrap_or_else(PoisonError::into_inner) = held_back;
+    }
+
+    pub(crate) fn write_held_back_again(&self) {
+        self.held_back.lock().unwrap_or_else(PoisonError::into_inner).write_again();
+    }
+
+    pub(crate) fn add_notes(&self, notes: Vec<String>) {
+        self.notes.lock().unwrap_or_else(PoisonError::into_inner).extend(notes);
+    }
+
+    pub(crate) fn take_notes(&self) -> Vec<String> {
+        std::mem::take(&mut *self.notes.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// What of it the disk must be told with the next commit.

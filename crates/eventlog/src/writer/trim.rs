@@ -10,7 +10,7 @@ use event::{Event, Gap, Hole, HoleCause, Position, Time};
 use thiserror::Error;
 use tokio::sync::oneshot;
 
-use super::{Command, Open, Order, Shared, State, Writer};
+use super::{Open, Order, Shared, State, Writer};
 use crate::append::Encoded;
 use crate::blocks::{Block, Span};
 use crate::commit::Extra;
@@ -75,7 +75,7 @@ impl EventLog {
     /// When the log is closed or has failed.
     pub fn trim(&self, to: TrimTo) -> Result<TrimOutcome, TrimError> {
         let (reply, outcome) = oneshot::channel();
-        self.queue().send(Command::Order(Order::Trim(to, reply))).map_err(|_| self.closed())?;
+        self.order(Order::Trim(to, reply))?;
         outcome.blocking_recv().unwrap_or_else(|_| Err(self.closed().into()))
     }
 }
@@ -214,8 +214,9 @@ impl Open {
         self.committer.commit(gap.iter_mut(), extra)?;
         let next = self.committer.next;
         shared.ends.send_modify(|ends| ends.next = next);
-        *self.committer.engine.holes.write().unwrap_or_else(std::sync::PoisonError::into_inner) = holes;
+        // IMPORTANT: the hole is durable before a reader sees it: who goes over it does not come back for its events.
         self.sync(shared)?;
+        *self.committer.engine.holes.write().unwrap_or_else(std::sync::PoisonError::into_inner) = holes;
         shared.ends.send_modify(|ends| ends.first = first);
         shared.lost_events.store(self.committer.lost_events, std::sync::atomic::Ordering::Relaxed);
         let segments = self.committer.engine.drop_segments(Position::FIRST, last)?;
