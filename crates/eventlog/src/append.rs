@@ -112,7 +112,7 @@ impl Encoded {
         if bytes > EVENT_BYTES_MAX {
             return Err(AppendError::TooLarge { index, bytes, most: EVENT_BYTES_MAX });
         }
-        let stamp = Stamp { kind: event.kind().number(), time: event.time().micros() };
+        let stamp = Stamp::of(event);
         self.ends.push(RecordEnd { end: self.records.len(), stamp });
         Ok(())
     }

@@ -13,7 +13,7 @@
 //! read as if it held every time: slower, and never wrong. Kinds of a newer version keep their times in it, so that
 //! a reader by time comes by and tells of them; kind 0 is one whose time nobody here can read.
 
-use event::{Kind, Position};
+use event::{Event, Kind, Position};
 
 /// Most positions of a block. An hour of a busy host is some blocks, ten million events are 2,442 entries.
 pub(crate) const BLOCK_POSITIONS_MAX: u32 = 4_096;
@@ -30,6 +30,15 @@ pub(crate) struct Stamp {
     pub(crate) time: i64,
 }
 
+impl Stamp {
+    /// Of an event that cannot be read, or that a newer version wrote.
+    pub(crate) const UNKNOWN: Self = Self { kind: 0, time: 0 };
+
+    pub(crate) fn of(event: &Event) -> Self {
+        Self { kind: event.kind().number(), time: event.time().micros() }
+    }
+}
+
 /// Least and greatest time, both ends included, microseconds since the epoch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Span {
@@ -39,6 +48,11 @@ pub(crate) struct Span {
 
 impl Span {
     const ALL: Self = Self { least: i64::MIN, greatest: i64::MAX };
+
+    /// The times of both, and those between.
+    pub(crate) fn join(self, other: Self) -> Self {
+        Self { least: self.least.min(other.least), greatest: self.greatest.max(other.greatest) }
+    }
 
     pub(crate) fn overlaps(self, other: Self) -> bool {
         self.least <= other.greatest && other.least <= self.greatest
@@ -93,9 +107,7 @@ impl Block {
 
     /// The times of all kinds.
     pub(crate) fn whole_span(&self) -> Option<Span> {
-        let join =
-            |a: Span, b: Span| Span { least: a.least.min(b.least), greatest: a.greatest.max(b.greatest) };
-        self.spans.iter().flatten().copied().reduce(join)
+        self.spans.iter().flatten().copied().reduce(Span::join)
     }
 
     /// Whether it may hold an event of these times and one of these kinds, or of a kind that nobody here knows.

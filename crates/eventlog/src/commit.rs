@@ -239,6 +239,6 @@ impl Committer {
     }
 }
 
-fn now() -> Time {
+pub(crate) fn now() -> Time {
     Time::from(SystemTime::now())
 }

@@ -126,6 +126,11 @@ impl Engine {
         self.holes.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Tells readers of the holes that are durable now.
+    pub(crate) fn set_holes(&self, holes: Holes) {
+        *self.holes.write().unwrap_or_else(PoisonError::into_inner) = holes;
+    }
+
     /// The hole that `position` lies in.
     pub(crate) fn hole_at(&self, position: Position) -> Option<Hole> {
         self.holes.read().unwrap_or_else(PoisonError::into_inner).at(position)

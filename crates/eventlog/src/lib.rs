@@ -33,6 +33,7 @@ mod holes;
 mod latest;
 mod layout;
 mod lock;
+mod losses;
 mod mark;
 mod open;
 mod read;

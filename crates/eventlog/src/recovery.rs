@@ -26,7 +26,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use event::wire::{self, Decoded};
-use event::{Event, Gap, Hole, HoleCause, Position, Time};
+use event::{Hole, HoleCause, Position, Time};
 use fjall::PersistMode;
 
 use crate::append::Encoded;
@@ -34,6 +34,7 @@ use crate::commit::{Committer, Extra};
 use crate::engine::{Engine, engine_error, foreign, read_info};
 use crate::error::OpenError;
 use crate::forensic::manifest;
+use crate::losses;
 use crate::mark::{self, Found, LastDurable, MarkWriter};
 use crate::open::{LogInfo, log_path};
 use crate::settings::Settings;
@@ -222,23 +223,14 @@ fn tell_lost_tail(committer: &mut Committer, hole: Hole) -> Result<(), OpenError
     let error = engine_error(&engine.path);
     let now = Time::from(SystemTime::now());
     let from = last_time(committer, hole.lo.before()).unwrap_or(now);
-    let gap = Gap {
-        time: now,
-        host: None,
-        from: from.min(now),
-        to: now,
-        events: hole.positions(),
-        what: "log".into(),
-        reason: hole.cause.as_str().into(),
-    };
-    let mut gap = Encoded::new(vec![Event::Gap(gap)].into())
-        .map_err(|error| foreign(&engine.path, error.to_string()))?;
+    let gap = losses::gap(now, from.min(now), now, hole.positions(), hole.cause.as_str());
+    let mut gap = Encoded::new(vec![gap].into()).map_err(|error| foreign(&engine.path, error.to_string()))?;
     let mut holes = engine.holes();
     let extra = Extra { holes: holes.add(hole), ..Extra::default() };
     committer.commit(std::iter::once(&mut gap), extra).map_err(&error)?;
     // NOTE: to a table at once: a journal whose end was lost may lose it again.
     engine.meta.rotate_memtable().map_err(&error)?;
-    *engine.holes.write().unwrap_or_else(std::sync::PoisonError::into_inner) = holes;
+    engine.set_holes(holes);
     Ok(())
 }
 

@@ -67,10 +67,10 @@ fn put(blocks: &Keyspace, block: &Block) -> Result<(), fjall::Error> {
 }
 
 /// Kind and time of a record; of one that is damaged or of a newer version, no kind.
-pub(crate) fn stamp(birth: &BirthId, position: Position, record: &[u8]) -> Stamp {
+fn stamp(birth: &BirthId, position: Position, record: &[u8]) -> Stamp {
     let decoded = wire::open(birth, position, record).and_then(|record| wire::decode(record.payload));
     match decoded {
-        Ok(Decoded::Event(event)) => Stamp { kind: event.kind().number(), time: event.time().micros() },
-        _ => Stamp { kind: 0, time: 0 },
+        Ok(Decoded::Event(event)) => Stamp::of(&event),
+        _ => Stamp::UNKNOWN,
     }
 }

@@ -173,11 +173,7 @@ impl Walk {
                 self.found.events += 1;
                 self.found.bytes += record.len() as u64;
                 match decoded {
-                    Decoded::Event(event) => self.index.check(
-                        &self.engine,
-                        position,
-                        Stamp { kind: event.kind().number(), time: event.time().micros() },
-                    ),
+                    Decoded::Event(event) => self.index.check(&self.engine, position, Stamp::of(&event)),
                     Decoded::Unknown { .. } => self.found.unknown += 1,
                 }
             }

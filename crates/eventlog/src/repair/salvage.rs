@@ -1,21 +1,21 @@
 //! The new log of a repair: the records that can be read, in their places, and holes for the rest.
 
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use event::wire::{self, Checker, Decoded};
-use event::{BirthId, Event, Gap, Hole, HoleCause, Position, Time};
+use event::{BirthId, Event, Hole, HoleCause, Position, Time};
 use fjall::PersistMode;
 
 use super::small::Small;
 use super::{Files, RepairError, RepairOutcome, Told, file, size, write};
 use crate::append::Encoded;
 use crate::blocks::{Block, Stamp};
-use crate::commit::{Committer, Extra};
+use crate::commit::{Committer, Extra, now};
 use crate::engine::Engine;
 use crate::forensic::{journal, table};
 use crate::holes::{self, Holes};
 use crate::layout;
+use crate::losses;
 use crate::mark::LastDurable;
 
 /// Positions of a segment in a repaired log: about as large as one that was written at the largest bound.
@@ -183,21 +183,15 @@ impl<'a> Salvage<'a> {
     /// Appends a `gap` event for each new hole.
     fn tell(&self, new: &[Hole], survey: &Survey, last: LastDurable) -> Result<LastDurable, RepairError> {
         let engine = Arc::clone(&self.engine);
-        *engine.holes.write().unwrap_or_else(std::sync::PoisonError::into_inner) = self.holes.clone();
+        engine.set_holes(self.holes.clone());
         let mut committer = Committer::new(engine, self.birth, last.position.next(), last, u64::MAX)?;
-        let gaps = new.iter().zip(&survey.missing).map(|(hole, missing)| {
-            Event::Gap(Gap {
-                time: now(),
-                host: None,
-                from: missing.from.unwrap_or_else(now),
-                to: missing.to.unwrap_or_else(now),
-                events: hole.positions(),
-                what: "log".into(),
-                reason: hole.cause.as_str().into(),
-            })
+        let gaps = (0..).zip(new.iter().zip(&survey.missing)).map(|(number, (hole, missing))| {
+            // NOTE: the key of a gap is its time: one microsecond apart, or the database would keep one of them.
+            let time = now().plus_micros(number);
+            let (from, to) = (missing.from.unwrap_or_else(now), missing.to.unwrap_or_else(now));
+            losses::gap(time, from, to, hole.positions(), hole.cause.as_str())
         });
-        // NOTE: the key of a gap is its time: one microsecond apart, or the database would keep one of them.
-        let gaps: Vec<Event> = (0..).zip(gaps).map(|(number, gap)| later(gap, number)).collect();
+        let gaps: Vec<Event> = gaps.collect();
         if gaps.is_empty() {
             return Ok(last);
         }
@@ -208,24 +202,8 @@ impl<'a> Salvage<'a> {
     }
 }
 
-fn later(event: Event, micros: i64) -> Event {
-    match event {
-        Event::Gap(mut gap) => {
-            gap.time = gap.time.plus_micros(micros);
-            // A gap ends where it begins, or later.
-            gap.to = gap.to.max(gap.from);
-            Event::Gap(gap)
-        }
-        other => other,
-    }
-}
-
 fn bytes(ranges: &[std::ops::Range<u64>]) -> u64 {
     ranges.iter().map(|range| range.end - range.start).sum()
-}
-
-fn now() -> Time {
-    Time::from(SystemTime::now())
 }
 
 /// A run of positions that no file gives.
@@ -273,10 +251,7 @@ impl Survey {
         if self.block.as_ref().is_none_or(|block| block.is_full() || block.last().next() != position) {
             self.close_block(engine)?;
         }
-        let stamp = event.map_or(Stamp { kind: 0, time: 0 }, |event| Stamp {
-            kind: event.kind().number(),
-            time: event.time().micros(),
-        });
+        let stamp = event.as_ref().map_or(Stamp::UNKNOWN, Stamp::of);
         self.block.get_or_insert_with(|| Block::new(position)).add(stamp);
         Ok(())
     }

@@ -16,12 +16,13 @@ use std::path::Path;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant, SystemTime};
 
-use event::{Event, Gap, Time};
+use event::{Event, Time};
 
 use super::{Health, Open, Order, Shared, State, Turn, Writer};
 use crate::append::Encoded;
 use crate::commit::Extra;
 use crate::error::{AppendError, EngineError, OpenError};
+use crate::losses;
 use crate::recovery;
 use crate::repair::{Answer, RepairError, Told};
 
@@ -65,15 +66,7 @@ impl Lost {
 
     fn gap(&self) -> Option<Event> {
         let (from, to) = self.times?;
-        Some(Event::Gap(Gap {
-            time: Time::from(SystemTime::now()),
-            host: None,
-            from,
-            to,
-            events: self.events,
-            what: "log".into(),
-            reason: "log_failed".into(),
-        }))
+        Some(losses::gap(Time::from(SystemTime::now()), from, to, self.events, "log_failed"))
     }
 }
 

@@ -6,7 +6,7 @@
 
 use std::time::SystemTime;
 
-use event::{Event, Gap, Hole, HoleCause, Position, Time};
+use event::{Hole, HoleCause, Position, Time};
 use thiserror::Error;
 use tokio::sync::oneshot;
 
@@ -17,6 +17,7 @@ use crate::commit::Extra;
 use crate::error::{AppendError, EngineError};
 use crate::holes::Holes;
 use crate::layout;
+use crate::losses;
 use crate::open::EventLog;
 use crate::retain::Floor;
 
@@ -216,7 +217,7 @@ impl Open {
         shared.ends.send_modify(|ends| ends.next = next);
         // IMPORTANT: the hole is durable before a reader sees it: who goes over it does not come back for its events.
         self.sync(shared)?;
-        *self.committer.engine.holes.write().unwrap_or_else(std::sync::PoisonError::into_inner) = holes;
+        self.committer.engine.set_holes(holes);
         shared.ends.send_modify(|ends| ends.first = first);
         shared.lost_events.store(self.committer.lost_events, std::sync::atomic::Ordering::Relaxed);
         let segments = self.committer.engine.drop_segments(Position::FIRST, last)?;
@@ -258,16 +259,8 @@ fn events_up_to(holes: &Holes, last: Position) -> u64 {
 fn gap(blocks: &[Block], events: u64) -> Result<Encoded, EngineError> {
     let now = Time::from(SystemTime::now());
     let spans = blocks.iter().filter_map(Block::whole_span);
-    let join = |a: Span, b: Span| Span { least: a.least.min(b.least), greatest: a.greatest.max(b.greatest) };
-    let span = spans.reduce(join).unwrap_or(Span { least: now.micros(), greatest: now.micros() });
-    let gap = Gap {
-        time: now,
-        host: None,
-        from: Time::from_micros(span.least),
-        to: Time::from_micros(span.greatest),
-        events,
-        what: "log".into(),
-        reason: HoleCause::Dropped.as_str().into(),
-    };
-    Encoded::new(vec![Event::Gap(gap)].into()).map_err(|error| EngineError::told(error.to_string()))
+    let span = spans.reduce(Span::join).unwrap_or(Span { least: now.micros(), greatest: now.micros() });
+    let (from, to) = (Time::from_micros(span.least), Time::from_micros(span.greatest));
+    let gap = losses::gap(now, from, to, events, HoleCause::Dropped.as_str());
+    Encoded::new(vec![gap].into()).map_err(|error| EngineError::told(error.to_string()))
 }

@@ -1,6 +1,10 @@
 //! The commands, one file or folder each.
 
 pub(crate) mod bar;
+use std::time::SystemTime;
+
+use event::Time;
+
 pub(crate) mod config;
 pub(crate) mod log;
 pub(crate) mod migrate;
@@ -9,3 +13,8 @@ pub(crate) mod query;
 pub(crate) mod record;
 pub(crate) mod run;
 pub(crate) mod status;
+
+/// What the clock says: what a relative time is relative to.
+fn now() -> Time {
+    Time::from(SystemTime::now())
+}

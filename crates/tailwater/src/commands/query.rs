@@ -1,8 +1,5 @@
 //! `tailwater query`: reading what was projected.
 
-use std::time::SystemTime;
-
-use event::Time;
 use query::{
     AgentFilter, AgentLatest, AgentRow, AgentSeries, Buckets, Interval, ReadError, Reader, RequestError, Row,
     SystemFilter, SystemRow, SystemSeries, TimeRange,
@@ -14,6 +11,7 @@ use crate::cli::{
     AgentFilterArgs, AgentLatestArgs, AgentSeriesArgs, AgentSummaryArgs, AgentsCommand, Format, Metric,
     QueryCommand, RangeArgs, SystemSeriesArgs,
 };
+use crate::commands::now;
 use crate::commands::project::no_database;
 use crate::config::Config;
 use crate::failure::{Failure, chain};
@@ -177,10 +175,6 @@ fn agent_filter(args: &AgentFilterArgs) -> Result<AgentFilter, Failure> {
         _ => None,
     };
     AgentFilter::parse(get).map_err(bad_request)
-}
-
-fn now() -> Time {
-    Time::from(SystemTime::now())
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "it is what map_err gives")]

@@ -21,7 +21,7 @@ use crate::service::WalkAnswer;
 /// When what was chosen means nothing, the log cannot be read, or an event has no JSON: the exit code is 1 then.
 pub(super) async fn export(config: &Config, args: &ExportArgs) -> Result<(), Failure> {
     let (from, to) = (args.from.as_deref(), args.to.as_deref());
-    let selection = Selection::parse(from, to, args.kind.as_deref(), super::now())?;
+    let selection = Selection::parse(from, to, args.kind.as_deref(), crate::commands::now())?;
     // NOTE: a bar between the lines of a terminal would be in their way.
     let bar = if std::io::stdout().is_terminal() { ProgressBar::hidden() } else { bar::of_events() };
     let tell = |told: Told| match told {

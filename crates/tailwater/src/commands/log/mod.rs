@@ -7,10 +7,6 @@ mod stat;
 mod tail;
 mod upkeep;
 
-use std::time::SystemTime;
-
-use event::Time;
-
 use crate::cli::LogCommand;
 use crate::config::Config;
 use crate::failure::Failure;
@@ -30,8 +26,4 @@ pub(crate) async fn log(config: &Config, command: &LogCommand) -> Result<(), Fai
         LogCommand::Trim(args) => upkeep::trim(config, args).await,
         LogCommand::Adopt(args) => upkeep::adopt(config, args.format).await,
     }
-}
-
-fn now() -> Time {
-    Time::from(SystemTime::now())
 }

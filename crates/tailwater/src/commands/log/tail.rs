@@ -27,7 +27,8 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(500);
 /// # Errors
 /// When what was chosen means nothing or nothing was found, or the log cannot be read.
 pub(super) async fn tail(config: &Config, args: &TailArgs) -> Result<(), Failure> {
-    let selection = Selection::parse(args.from.as_deref(), None, args.kind.as_deref(), super::now())?;
+    let selection =
+        Selection::parse(args.from.as_deref(), None, args.kind.as_deref(), crate::commands::now())?;
     let begin = if args.from.is_some() { Begin::Selection } else { Begin::Last(args.lines) };
     let format = args.format.format;
     if args.follow {

@@ -106,7 +106,7 @@ async fn repair_alone(config: &Config) -> Result<RepairAnswer, OpenFailure> {
 /// When the place means nothing, or the log cannot be trimmed.
 pub(super) async fn trim(config: &Config, args: &TrimArgs) -> Result<(), Failure> {
     let before = args.before.as_deref();
-    let before = before.map(|text| Place::parse("before", text, super::now())).transpose()?;
+    let before = before.map(|text| Place::parse("before", text, crate::commands::now())).transpose()?;
     let task = Task::LogTrim { before, dry_run: args.dry_run };
     let (answer, json): (TrimAnswer, _) = ask(config, task).await?;
     match args.format.format {

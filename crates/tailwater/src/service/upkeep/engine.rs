@@ -122,6 +122,6 @@ fn first_from(log: &EventLog, time: Time) -> Result<Position, Failure> {
 }
 
 pub(super) fn adopt(log: &EventLog) -> Result<AdoptAnswer, Failure> {
-    let Adoption { from, to } = log.adopt_open().map_err(|error| failure(&error))?;
+    let Adoption { from, to } = log.adopt().map_err(|error| failure(&error))?;
     Ok(AdoptAnswer { id: to.to_string(), previous_id: from.to_string() })
 }
