@@ -15,6 +15,7 @@ const MAY_SEE: &[(&str, &[&str])] = &[
     ("projector", &["event"]),
     ("query", &["event"]),
     ("sampler", &["event"]),
+    ("sim", &["event", "projector", "query"]),
     ("store", &["event", "projector", "query"]),
     ("tailwater", &["event", "eventlog", "projector", "query", "sampler", "store"]),
 ];

@@ -331,7 +331,7 @@ async fn unless_stopped<O>(stop: &CancellationToken, work: impl Future<Output = 
 
 fn away_or_halt(error: TargetError) -> Result<Pause, Halt> {
     match error.kind() {
-        ErrorKind::Retry => Ok(Pause::Away(error)),
+        ErrorKind::Retry | ErrorKind::Busy => Ok(Pause::Away(error)),
         ErrorKind::Data | ErrorKind::Fatal => Err(Halt::Target(error)),
     }
 }

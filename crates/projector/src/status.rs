@@ -18,6 +18,8 @@ pub struct Totals {
     pub inserted: u64,
     /// Events whose row was there already, or that lost to another event of the same key.
     pub present: u64,
+    /// Those of `present` whose content is not that of the row which their key has.
+    pub conflicting: u64,
     /// Events that the database refused for their content.
     pub quarantined: u64,
     /// Events older than the database's retention.
@@ -29,11 +31,12 @@ pub struct Totals {
 impl Totals {
     /// Adds a batch that was committed: events that were sent, or positions of a hole that were passed over.
     pub(crate) fn add(&mut self, outcome: ApplyOutcome, unavailable: u64) {
-        let sent = outcome.inserted + outcome.present;
-        self.read += sent + unavailable;
-        self.sent += sent;
+        self.read += outcome.sent() + unavailable;
+        self.sent += outcome.sent();
         self.inserted += outcome.inserted;
         self.present += outcome.present;
+        self.conflicting += outcome.conflicting;
+        self.quarantined += outcome.quarantined;
         self.unavailable += unavailable;
         debug_assert_eq!(
             self.read,

@@ -110,7 +110,7 @@ fn are_dense(entries: &[Entry], next: Position) -> bool {
 /// The entries in front of the first one that a newer version wrote.
 fn known(mut entries: Vec<Entry>) -> Result<Vec<Entry>, Halt> {
     let newer = entries.iter().enumerate().find_map(|(index, entry)| match entry.event {
-        Decoded::Unknown { kind, version } => Some((index, kind, version, entry.position)),
+        Decoded::Unknown { kind, version, .. } => Some((index, kind, version, entry.position)),
         Decoded::Event(_) => None,
     });
     match newer {

@@ -70,13 +70,27 @@ pub struct Batch<'a> {
     pub entries: &'a [Entry],
 }
 
-/// What a transaction did. `inserted + present` is the number of events that were sent.
+/// What a transaction did. `inserted + present + quarantined` is the number of events that were sent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ApplyOutcome {
     /// Events that made a new row.
     pub inserted: u64,
     /// Events whose key had a row already, or another event of the batch won.
     pub present: u64,
+    /// Those of `present` whose content is not that of the row which their key has.
+    pub conflicting: u64,
+    /// Events that the database refused for their content, and keeps in its quarantine.
+    pub quarantined: u64,
+    /// Events that were in its quarantine and have a row now.
+    pub released: u64,
+}
+
+impl ApplyOutcome {
+    /// How many events were sent.
+    #[must_use]
+    pub const fn sent(&self) -> u64 {
+        self.inserted + self.present + self.quarantined
+    }
 }
 
 /// A database, as the projector sees it.
@@ -182,6 +196,9 @@ pub enum Divergence {
 pub enum ErrorKind {
     /// It may heal: connect again, later.
     Retry,
+    /// Others are in the way for a moment (a lock, a serialization failure, a deadlock): the same connection can
+    /// try again soon.
+    Busy,
     /// The database refuses an event for its content.
     Data,
     /// Schema, permission or configuration: a person must look.

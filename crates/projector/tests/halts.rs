@@ -1,8 +1,6 @@
 //! What a person must look at: the projector halts at once, says why, and changes nothing.
 #![cfg(test)]
 
-mod support;
-
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,9 +10,9 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 use tracing::Level;
 
-use support::events::{sample, samples};
-use support::faults::{Call, Fault};
-use support::{Running, World, assert_adds_up};
+use sim::events::{sample, samples};
+use sim::faults::{Call, Fault};
+use sim::{Running, World, assert_adds_up};
 
 /// Runs until it halts; checks that it does so at once and says so in its status. Gives why, and its text.
 async fn halt(world: &World, until: Until) -> (Halt, String) {

@@ -1,8 +1,6 @@
 //! Positions that have no events any more: the cursor goes over them, counts them once, and says so once.
 #![cfg(test)]
 
-mod support;
-
 use std::time::Duration;
 
 use event::{HoleCause, Position};
@@ -11,10 +9,10 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 use tracing::Level;
 
-use support::events::{sample, samples};
-use support::faults::{Call, Fault};
-use support::log::{Kept, Syncs};
-use support::{Running, World, assert_adds_up, killed_after, lost_in_commit};
+use sim::events::{sample, samples};
+use sim::faults::{Call, Fault};
+use sim::log::{Kept, Syncs};
+use sim::{Running, World, assert_adds_up, killed_after, lost_in_commit};
 
 const HOLE: &str =
     "the log has a hole: these events are gone, and did not reach the database; going on behind it";
@@ -68,7 +66,7 @@ async fn batches_end_at_a_hole_and_go_on_behind_it() {
     world.log.make_hole(Position(23), Position(30), HoleCause::Dropped, Kept::Nothing);
     let began = Instant::now();
     assert_eq!(world.project().await.unwrap(), counts(29, 11));
-    let live_pause = support::settings().live_pause;
+    let live_pause = sim::settings().live_pause;
     assert!(began.elapsed() < live_pause, "what comes next was not read ahead: {:?}", began.elapsed());
     let spans: Vec<_> = world.target.commits().iter().map(|commit| (commit.from.0, commit.to.0)).collect();
     assert_eq!(spans, [(1, 11), (11, 15), (15, 16), (16, 21), (21, 23), (23, 31), (31, 41)]);

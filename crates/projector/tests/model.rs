@@ -5,8 +5,6 @@
 //! the tables hold exactly what the log says of the applied ones; at the end, after a clean run, that is all.
 #![cfg(test)]
 
-mod support;
-
 use std::time::Duration;
 
 use event::{HoleCause, Kind, Position};
@@ -18,11 +16,11 @@ use proptest::test_runner::FileFailurePersistence;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use support::database::Data;
-use support::events::{Draw, DrawnHost};
-use support::faults::{Call, Fault};
-use support::log::Kept;
-use support::{World, assert_adds_up, killed_after};
+use sim::database::Data;
+use sim::events::{Draw, DrawnHost};
+use sim::faults::{Call, Fault};
+use sim::log::Kept;
+use sim::{World, assert_adds_up, killed_after};
 
 /// Longer than any history takes on the paused clock.
 const PATIENCE: Duration = Duration::from_secs(365 * 24 * 3_600);

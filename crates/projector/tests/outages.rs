@@ -2,8 +2,6 @@
 //! other writers come by. Everything arrives, and the counts stay right.
 #![cfg(test)]
 
-mod support;
-
 use std::time::Duration;
 
 use event::Position;
@@ -11,9 +9,9 @@ use projector::{ErrorKind, Settings, Source, State, Status};
 use tokio::time::{Instant, sleep};
 use tracing::Level;
 
-use support::events::{sample, samples};
-use support::faults::{Call, Fault};
-use support::{World, assert_counts, lost_in_commit};
+use sim::events::{sample, samples};
+use sim::faults::{Call, Fault};
+use sim::{World, assert_counts, lost_in_commit};
 
 const AWAY: &str = "the database is away; recording goes on, projecting resumes by itself";
 const BACK: &str = "the database is back";
@@ -193,7 +191,7 @@ async fn the_pauses_grow_and_stay_within_their_bounds() {
 fn assert_pauses(attempts: &[Instant]) {
     // Statements take a millisecond, and so does the clock's grain.
     let slack = Duration::from_millis(20);
-    let Settings { retry_pause_min, retry_pause_max, .. } = support::settings();
+    let Settings { retry_pause_min, retry_pause_max, .. } = sim::settings();
     assert!(attempts.len() > 10, "{attempts:?}");
     let mut base = retry_pause_min;
     for (number, pair) in attempts.windows(2).enumerate() {

@@ -1,8 +1,6 @@
 //! The good days: everything arrives once and in order, durable positions only, and the status is true.
 #![cfg(test)]
 
-mod support;
-
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,10 +9,10 @@ use projector::{Projector, ReadLimits, Settings, Source, State, Totals, Until};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use support::events::{Draw, DrawnHost, sample, samples, usage};
-use support::log::{Kept, MemoryLog, Syncs};
-use support::rows::expected;
-use support::{Running, World, assert_adds_up, settings};
+use sim::events::{Draw, DrawnHost, sample, samples, usage};
+use sim::log::{Kept, MemoryLog, Syncs};
+use sim::rows::expected;
+use sim::{Running, World, assert_adds_up, settings};
 
 fn sent(inserted: u64, present: u64) -> Totals {
     let sent = inserted + present;
@@ -64,7 +62,7 @@ async fn the_most_complete_snapshot_of_a_usage_wins() {
         let log = MemoryLog::new();
         log.append(events);
         let projector = Projector::new(Arc::clone(&log), Arc::clone(&world.target), settings());
-        world.target.replace(support::database::Data::default());
+        world.target.replace(sim::database::Data::default());
         projector.run(Until::Applied(log.head()), &CancellationToken::new()).await.unwrap();
         let rows = world.target.rows();
         assert_eq!(rows, expected(&log.identity(), &log.entries()));

@@ -1,18 +1,16 @@
 //! Databases that are not what they were: dropped, restored from a backup, or without their progress.
 #![cfg(test)]
 
-mod support;
-
 use std::time::Duration;
 
 use event::Position;
 use projector::State;
 use tokio::time::sleep;
 
-use support::database::Data;
-use support::events::{sample, samples};
-use support::faults::{Call, Fault};
-use support::{Running, World, assert_adds_up, assert_counts, lost_in_commit};
+use sim::database::Data;
+use sim::events::{sample, samples};
+use sim::faults::{Call, Fault};
+use sim::{Running, World, assert_adds_up, assert_counts, lost_in_commit};
 
 const AWAY: &str = "the database is away; recording goes on, projecting resumes by itself";
 const OVERTAKEN: &str = "another writer has claimed this range; claiming it back once";
@@ -109,7 +107,7 @@ async fn an_idle_projector_confirms_its_range_and_counts_nothing() {
 /// Nothing is appended, and it notices all the same, within [`Settings::confirm_interval`].
 #[tokio::test(start_paused = true)]
 async fn what_becomes_of_the_database_is_noticed_while_nothing_comes() {
-    let soon = support::settings().confirm_interval + Duration::from_secs(1);
+    let soon = sim::settings().confirm_interval + Duration::from_secs(1);
     let world = World::with(samples(0, 95));
     let mut running = world.start();
     running.until_next(Position(96)).await;

@@ -1,8 +1,6 @@
 //! The end: told to stop, a projector ends at once wherever it waits, and finishes what is under way.
 #![cfg(test)]
 
-mod support;
-
 use std::time::Duration;
 
 use event::Position;
@@ -10,11 +8,11 @@ use projector::{Source, State, Totals, Until};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-use support::database::STEP;
-use support::events::samples;
-use support::faults::{Call, Fault};
-use support::log::Syncs;
-use support::{Running, World};
+use sim::database::STEP;
+use sim::events::samples;
+use sim::faults::{Call, Fault};
+use sim::log::Syncs;
+use sim::{Running, World};
 
 #[tokio::test(start_paused = true)]
 async fn it_stops_at_once_while_it_waits_for_events() {

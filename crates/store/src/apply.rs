@@ -72,7 +72,8 @@ impl Applier {
             Err(Failure::Target(error)) => return Err(ApplyError::Target(error)),
         };
         let sent = u64::try_from(batch.entries.len()).unwrap_or(u64::MAX);
-        let outcome = ApplyOutcome { inserted, present: sent.saturating_sub(inserted) };
+        let outcome =
+            ApplyOutcome { inserted, present: sent.saturating_sub(inserted), ..ApplyOutcome::default() };
         commit(session, outcome).await
     }
 

@@ -267,7 +267,7 @@ mod tests {
     #[test]
     fn what_a_newer_version_wrote_is_in_unless_kinds_are_named() {
         let unknown = |kind: u8| Entry {
-            event: Decoded::Unknown { kind, version: 9 },
+            event: Decoded::Unknown { kind, version: 9, payload: Box::default() },
             ..entry(1, Event::Gap(Gap::default()))
         };
         assert!(parse("-1h", "", "").unwrap().has(&unknown(200)));

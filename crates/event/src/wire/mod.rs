@@ -51,6 +51,8 @@ pub enum Decoded {
         kind: u8,
         /// Its schema version.
         version: u8,
+        /// Its payload, for whoever keeps it until it can be read.
+        payload: Box<[u8]>,
     },
 }
 
@@ -112,11 +114,9 @@ pub fn encode(event: &Event, out: &mut Vec<u8>) -> Result<(), RecordError> {
 /// [`RecordError::Payload`] when the bytes are no event. An unknown kind or version is not an error.
 pub fn decode(payload: &[u8]) -> Result<Decoded, RecordError> {
     let (number, version) = head(payload)?;
-    let unknown = Decoded::Unknown { kind: number, version };
-    let Some(kind) = Kind::from_number(number) else { return Ok(unknown) };
-    match version {
-        v1::VERSION => v1::decode(kind, payload).map(Decoded::Event),
-        _ => Ok(unknown),
+    match (Kind::from_number(number), version) {
+        (Some(kind), v1::VERSION) => v1::decode(kind, payload).map(Decoded::Event),
+        _ => Ok(Decoded::Unknown { kind: number, version, payload: payload.into() }),
     }
 }
 

@@ -131,7 +131,10 @@ const ROWS: [(&str, &[&str]); 6] = [
 async fn every_kind_lands_with_its_values(extension: Extension) {
     let Some(world) = World::with(extension).await else { return };
     let mut range = world.range().await;
-    assert_eq!(range.apply(&one_of_every_kind()).await, ApplyOutcome { inserted: 7, present: 0 });
+    assert_eq!(
+        range.apply(&one_of_every_kind()).await,
+        ApplyOutcome { inserted: 7, present: 0, ..ApplyOutcome::default() }
+    );
     world.execute("SET timezone = 'UTC'").await;
     for (table, rows) in ROWS {
         let sql = format!("SELECT row_to_json(t)::text FROM {table} AS t ORDER BY position");
@@ -161,12 +164,21 @@ async fn a_replay_changes_nothing(extension: Extension) {
     assert_eq!(before[0].0, 502);
     for _ in 0..3 {
         range.jump(&world, 1).await;
-        assert_eq!(range.apply(&events).await, ApplyOutcome { inserted: 0, present: 507 });
+        assert_eq!(
+            range.apply(&events).await,
+            ApplyOutcome { inserted: 0, present: 507, ..ApplyOutcome::default() }
+        );
         assert_eq!(world.checksums().await, before);
     }
     // Behind what was there, new rows go the straight way again.
-    assert_eq!(range.apply(&samples("c", 5)).await, ApplyOutcome { inserted: 5, present: 0 });
-    assert_eq!(range.apply(&samples("d", 5)).await, ApplyOutcome { inserted: 5, present: 0 });
+    assert_eq!(
+        range.apply(&samples("c", 5)).await,
+        ApplyOutcome { inserted: 5, present: 0, ..ApplyOutcome::default() }
+    );
+    assert_eq!(
+        range.apply(&samples("d", 5)).await,
+        ApplyOutcome { inserted: 5, present: 0, ..ApplyOutcome::default() }
+    );
     assert_eq!(world.count("agent_metrics").await, 512);
     world.database.drop().await;
 }
@@ -199,14 +211,20 @@ async fn a_hole_moves_the_range_and_keeps_its_digest() {
     let progress = "SELECT concat_ws(' ', lo, next, digest, digest_at) FROM tailwater_ranges";
     assert_eq!(range.pass_to(Position(4)).await.unwrap(), ApplyOutcome::default());
     assert_eq!(world.text(progress).await, "1 4");
-    assert_eq!(range.apply(&samples("a", 3)).await, ApplyOutcome { inserted: 3, present: 0 });
+    assert_eq!(
+        range.apply(&samples("a", 3)).await,
+        ApplyOutcome { inserted: 3, present: 0, ..ApplyOutcome::default() }
+    );
     for next in [8, 20] {
         assert_eq!(range.pass_to(Position(next)).await.unwrap(), ApplyOutcome::default());
         assert_eq!(world.text(progress).await, format!("1 {next} 6 6"));
         assert_eq!(world.range().await.cursor, range.cursor);
         range.claim_again().await;
     }
-    assert_eq!(range.apply(&samples("b", 2)).await, ApplyOutcome { inserted: 2, present: 0 });
+    assert_eq!(
+        range.apply(&samples("b", 2)).await,
+        ApplyOutcome { inserted: 2, present: 0, ..ApplyOutcome::default() }
+    );
     assert_eq!(world.text(progress).await, "1 22 21 21");
     let positions = "SELECT string_agg(position::text, ' ' ORDER BY position) FROM agent_metrics";
     assert_eq!(world.text(positions).await, "4 5 6 20 21");
@@ -229,7 +247,10 @@ async fn rows_of_many_chunks_and_many_days_land_in_one_batch() {
             Event::AgentSample(AgentSample { time, agent_name, role: role.into(), ..AgentSample::default() })
         })
         .collect();
-    assert_eq!(range.apply(&events).await, ApplyOutcome { inserted: 20_000, present: 0 });
+    assert_eq!(
+        range.apply(&events).await,
+        ApplyOutcome { inserted: 20_000, present: 0, ..ApplyOutcome::default() }
+    );
     let sums = "SELECT concat_ws(' ', count(*), sum(length(role)), sum(position)) FROM agent_metrics";
     assert_eq!(world.text(sums).await, "20000 990000 200010000");
     let chunks =

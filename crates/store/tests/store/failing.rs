@@ -245,7 +245,7 @@ async fn a_session_that_is_killed_in_mid_commit_is_settled_by_the_next_claim() {
     };
     match tokio::join!(range.try_apply(&events), killing).0 {
         Err(ApplyError::Unsettled { outcome, source }) => {
-            assert_eq!(outcome, ApplyOutcome { inserted: 3, present: 0 });
+            assert_eq!(outcome, ApplyOutcome { inserted: 3, present: 0, ..ApplyOutcome::default() });
             assert_eq!(source.kind(), ErrorKind::Retry, "{source}");
         }
         other => panic!("{other:?}"),

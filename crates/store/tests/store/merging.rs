@@ -14,15 +14,15 @@ async fn the_smaller_position_wins_in_both_orders() {
     let mut range = world.range().await;
     range.jump(&world, 10).await;
     let outcome = range.apply(&[sample("a", 0, 10), sample("b", 0, 11)]).await;
-    assert_eq!(outcome, ApplyOutcome { inserted: 2, present: 0 });
+    assert_eq!(outcome, ApplyOutcome { inserted: 2, present: 0, ..ApplyOutcome::default() });
 
     range.jump(&world, 5).await;
     let outcome = range.apply(&[sample("a", 0, 5), sample("c", 0, 6)]).await;
-    assert_eq!(outcome, ApplyOutcome { inserted: 1, present: 1 });
+    assert_eq!(outcome, ApplyOutcome { inserted: 1, present: 1, ..ApplyOutcome::default() });
 
     range.jump(&world, 20).await;
     let outcome = range.apply(&[sample("a", 0, 20), sample("b", 0, 21), sample("c", 0, 22)]).await;
-    assert_eq!(outcome, ApplyOutcome { inserted: 0, present: 3 });
+    assert_eq!(outcome, ApplyOutcome { inserted: 0, present: 3, ..ApplyOutcome::default() });
     assert_eq!(world.texts(KEPT).await, ["a 5 1 5", "b 11 1 11", "c 6 1 6"]);
 }
 
@@ -33,7 +33,10 @@ async fn across_logs_the_one_that_is_there_stays() {
     range.jump(&world, 10).await;
     range.apply(&[sample("a", 0, 10)]).await;
     let mut other = world.range_of(&log("home")).await;
-    assert_eq!(other.apply(&[sample("a", 0, 1)]).await, ApplyOutcome { inserted: 0, present: 1 });
+    assert_eq!(
+        other.apply(&[sample("a", 0, 1)]).await,
+        ApplyOutcome { inserted: 0, present: 1, ..ApplyOutcome::default() }
+    );
     assert_eq!(world.texts(KEPT).await, ["a 10 1 10"]);
 }
 
@@ -42,7 +45,10 @@ async fn a_key_twice_within_a_batch_is_one_row() {
     let Some(world) = World::new().await else { return };
     let mut range = world.range().await;
     let events = [sample("a", 0, 1), sample("a", 0, 2), sample("a", 1, 3), sample("a", 0, 4)];
-    assert_eq!(range.apply(&events).await, ApplyOutcome { inserted: 2, present: 2 });
+    assert_eq!(
+        range.apply(&events).await,
+        ApplyOutcome { inserted: 2, present: 2, ..ApplyOutcome::default() }
+    );
     assert_eq!(world.texts(KEPT).await, ["a 1 1 1", "a 3 1 3"]);
 }
 
@@ -73,14 +79,20 @@ async fn the_rule_is_the_same_for_every_kind_of_sample() {
     let mut range = world.range().await;
     range.jump(&world, 100).await;
     let twins = twins();
-    assert_eq!(range.apply(&twins).await, ApplyOutcome { inserted: 5, present: 5 });
+    assert_eq!(
+        range.apply(&twins).await,
+        ApplyOutcome { inserted: 5, present: 5, ..ApplyOutcome::default() }
+    );
     let positions = "SELECT string_agg(position::text, ' ' ORDER BY position) FROM (
         SELECT position FROM agent_metrics UNION ALL SELECT position FROM system_metrics
         UNION ALL SELECT position FROM channel_metrics UNION ALL SELECT position FROM agent_states
         UNION ALL SELECT position FROM gaps) AS every";
     assert_eq!(world.text(positions).await, "100 101 102 103 104");
     range.jump(&world, 1).await;
-    assert_eq!(range.apply(&twins).await, ApplyOutcome { inserted: 0, present: 10 });
+    assert_eq!(
+        range.apply(&twins).await,
+        ApplyOutcome { inserted: 0, present: 10, ..ApplyOutcome::default() }
+    );
     assert_eq!(world.text(positions).await, "1 2 3 4 5");
 }
 
@@ -95,7 +107,7 @@ async fn a_conflict_in_one_table_leaves_the_others_straight() {
         ..SystemSample::default()
     });
     let outcome = range.apply(&[system, sample("a", 0, 1), sample("a", 1, 1)]).await;
-    assert_eq!(outcome, ApplyOutcome { inserted: 2, present: 1 });
+    assert_eq!(outcome, ApplyOutcome { inserted: 2, present: 1, ..ApplyOutcome::default() });
     assert_eq!(world.count("system_metrics").await, 1);
 }
 

@@ -76,7 +76,7 @@ async fn across_logs_the_larger_wins_and_of_equals_the_one_that_is_there() {
     let mut other = world.range_of(&log("home")).await;
     let outcome =
         other.apply(&events(&[usage("x", 5, false), usage("y", 6, false), usage("", 6, false)])).await;
-    assert_eq!(outcome, ApplyOutcome { inserted: 0, present: 3 });
+    assert_eq!(outcome, ApplyOutcome { inserted: 0, present: 3, ..ApplyOutcome::default() });
     assert_eq!(world.texts(KEPT).await, [" f 0 5 1 12", "x f 0 5 1 10", "y f 0 6 2 2"]);
 }
 
@@ -87,7 +87,7 @@ async fn a_call_of_another_time_or_model_is_another_row() {
     let other_model = TokenUsage { model: "n".into(), ..usage("x", 1, false) };
     let other_id = usage("y", 1, false);
     let outcome = range.apply(&events(&[usage("x", 1, false), other_model, other_id])).await;
-    assert_eq!(outcome, ApplyOutcome { inserted: 3, present: 0 });
+    assert_eq!(outcome, ApplyOutcome { inserted: 3, present: 0, ..ApplyOutcome::default() });
 }
 
 /// Snapshots of a few calls, and an order in which pieces of their run arrive.

@@ -58,7 +58,7 @@ impl Renderer {
         let position = entry.position;
         let mut event = match entry.event {
             Decoded::Event(event) => event,
-            Decoded::Unknown { kind, version } => {
+            Decoded::Unknown { kind, version, .. } => {
                 page.unknown += 1;
                 return self.unknown(position, kind, version, page);
             }

@@ -173,7 +173,7 @@ fn a_hole_is_a_line_of_its_own_and_never_part_of_an_export() {
 fn what_a_newer_version_wrote_is_told() {
     let told = |style| {
         page(style, |renderer, page| {
-            renderer.entry(entry(Decoded::Unknown { kind: 9, version: 2 }), page);
+            renderer.entry(entry(Decoded::Unknown { kind: 9, version: 2, payload: Box::default() }), page);
         })
     };
     assert_eq!(

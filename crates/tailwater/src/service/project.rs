@@ -198,6 +198,7 @@ fn difference(end: Totals, start: Totals) -> Totals {
         sent: end.sent - start.sent,
         inserted: end.inserted - start.inserted,
         present: end.present - start.present,
+        conflicting: end.conflicting - start.conflicting,
         quarantined: end.quarantined - start.quarantined,
         expired: end.expired - start.expired,
         unavailable: end.unavailable - start.unavailable,

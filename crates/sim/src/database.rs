@@ -26,8 +26,8 @@ use projector::{
 use tokio::sync::OwnedMutexGuard;
 use tokio::time::{Instant, sleep};
 
-use super::faults::{Call, Fault, Faults};
-use super::rows::{Rows, plan};
+use crate::faults::{Call, Fault, Faults};
+use crate::rows::{Rows, plan};
 
 /// How long a statement takes.
 pub const STEP: Duration = Duration::from_millis(1);

@@ -1,5 +1,10 @@
 //! A log, a database with faults and the traces, all in memory, and projectors that run between them.
-#![allow(dead_code, unreachable_pub, reason = "each test file uses its part")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "only tests use it, and a test that cannot go on panics"
+)]
 
 pub mod database;
 pub mod events;
@@ -21,11 +26,11 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
-use self::database::MemoryTarget;
-use self::faults::Fault;
-use self::log::MemoryLog;
-use self::rows::{Rows, expected};
-use self::traces::Traces;
+use crate::database::MemoryTarget;
+use crate::faults::Fault;
+use crate::log::MemoryLog;
+use crate::rows::{Rows, expected};
+use crate::traces::Traces;
 
 /// The projector between the two.
 pub type MemoryProjector = Projector<MemoryLog, MemoryTarget>;
@@ -47,6 +52,12 @@ pub struct World {
     pub target: Arc<MemoryTarget>,
     /// What was traced.
     pub traces: Traces,
+}
+
+impl Default for World {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 impl World {

@@ -106,7 +106,7 @@ impl MemoryLog {
     pub fn append_unknown(&self, kind: u8, version: u8) {
         let payload = [0x92, kind, version];
         let decoded = wire::decode(&payload).unwrap();
-        assert_eq!(decoded, Decoded::Unknown { kind, version });
+        assert!(matches!(decoded, Decoded::Unknown { .. }), "{decoded:?}");
         self.push(&payload, decoded);
     }
 

@@ -71,7 +71,7 @@ impl Draw {
         let (time, name) = (time(self.time.into()), Text::from(format!("n{}", self.name)));
         let host = match self.host {
             DrawnHost::Absent => None,
-            DrawnHost::Own => Some(super::log::HOST.into()),
+            DrawnHost::Own => Some(crate::log::HOST.into()),
             DrawnHost::Other => Some("elsewhere".into()),
         };
         let (first, second) = (u64::from(self.counts.0), u64::from(self.counts.1));
