@@ -9,14 +9,15 @@
 //! any other hole           cannot be told: go on, and say so once
 //! an unreadable record     cannot be told: go on, and say so once
 //! nothing                  halt: the log is behind its database
+//! no answer for now        ask again later
 //! ```
 //!
 //! Where the log was trimmed, or lost its tail, `next` may lie in a hole or before one: that is no divergence.
 
 use event::{Found, Hole, Position};
 
-use crate::source::Source;
-use crate::target::{Digest, Divergence, RangeState};
+use crate::source::{Source, SourceError};
+use crate::target::{Cursor, Digest, Divergence, RangeState, Refusal};
 
 /// A digest that cannot be compared with the log.
 #[derive(Debug)]
@@ -43,10 +44,13 @@ impl Doubt {
 }
 
 /// Whether the log is the one that the range has been applied from; a doubt where that cannot be told.
-pub(crate) fn check_range(source: &impl Source, range: &RangeState) -> Result<Option<Doubt>, Divergence> {
+pub(crate) fn check_range(source: &impl Source, range: &RangeState) -> Result<Option<Doubt>, Refusal> {
+    let behind = |next, log_next| Refusal::Diverged(Divergence::Behind { next, log_next });
     let (ends, next) = (source.ends(), range.cursor.next);
-    if next > ends.next {
-        return Err(Divergence::Behind { next, log_next: ends.next });
+    // NOTE: a range that ends beyond the log was cut from one that was longer.
+    let reaches = range.hi.unwrap_or(next);
+    if reaches > ends.next {
+        return Err(behind(reaches, ends.next));
     }
     let Some(digest) = range.cursor.digest else { return Ok(None) };
     let at = digest.at;
@@ -55,13 +59,39 @@ pub(crate) fn check_range(source: &impl Source, range: &RangeState) -> Result<Op
         Ok(Found::Hole(Hole { hi, checksum: Some(found), .. })) if hi == at => compare(digest, found),
         Ok(Found::Hole(hole)) => Ok(Some(Doubt { at, reason: in_hole(&hole) })),
         // NOTE: only durable positions are applied, so a log that has none there was another one, and grows.
-        Ok(Found::Nothing) => Err(Divergence::Behind { next, log_next: ends.durable.next() }),
+        Ok(Found::Nothing) => Err(behind(next, ends.durable.next())),
+        Err(SourceError::Away) => Err(Refusal::SourceAway),
         Err(error) => Ok(Some(Doubt { at, reason: error.to_string() })),
     }
 }
 
-fn compare(Digest { checksum: applied, at }: Digest, found: u32) -> Result<Option<Doubt>, Divergence> {
-    if found == applied { Ok(None) } else { Err(Divergence::Different { at, applied, found }) }
+/// The cursor of a range that begins at `next`: its digest is the record in front of it, so that the first claim
+/// can tell already whether it is the log's.
+pub(crate) fn cursor_at(source: &impl Source, next: Position) -> Result<Cursor, Refusal> {
+    let at = next.before();
+    if at < Position::FIRST {
+        return Ok(Cursor { next, digest: None });
+    }
+    let digest = match source.find(at) {
+        Ok(Found::Record(checksum)) => Some(Digest { checksum, at }),
+        Err(SourceError::Away) => return Err(Refusal::SourceAway),
+        // NOTE: without one, the first batch makes it.
+        Ok(Found::Hole(_) | Found::Nothing) | Err(_) => None,
+    };
+    Ok(Cursor { next, digest })
+}
+
+/// Where the hole that `position` lies in ends, if it lies in one: a cut there does not tell it twice.
+pub(crate) fn behind_hole(source: &impl Source, position: Position) -> Position {
+    match source.find(position) {
+        Ok(Found::Hole(hole)) => hole.hi.next(),
+        _ => position,
+    }
+}
+
+fn compare(Digest { checksum: applied, at }: Digest, found: u32) -> Result<Option<Doubt>, Refusal> {
+    let different = Divergence::Different { at, applied, found };
+    if found == applied { Ok(None) } else { Err(Refusal::Diverged(different)) }
 }
 
 fn in_hole(Hole { lo, hi, cause, .. }: &Hole) -> String {
@@ -73,8 +103,7 @@ mod tests {
     use event::{HoleCause, HostName, LogId, Stretch};
 
     use super::*;
-    use crate::source::{Ends, LogIdentity, ReadLimits, SourceError};
-    use crate::target::Cursor;
+    use crate::source::{Ends, LogIdentity, ReadLimits};
 
     /// A log that ends before position 31, durable before 27, and has this at every position.
     struct Fixed(Option<Found>);
@@ -102,14 +131,25 @@ mod tests {
         }
     }
 
+    fn range(cursor: Cursor, hi: Option<Position>) -> RangeState {
+        RangeState { lo: Position(1), cursor, hi, writer: None, applied_at: None }
+    }
+
+    fn told(refusal: &Refusal) -> String {
+        match refusal {
+            Refusal::Diverged(divergence) => divergence.to_string(),
+            Refusal::SourceAway => "away".to_owned(),
+        }
+    }
+
     /// Judges a range before `next` whose last applied record is 25 with checksum 7: a doubt's text, or a halt's.
     fn check(next: u64, found: Option<Found>, expected: &str) {
         let digest = Some(Digest { checksum: 7, at: Position(25) });
         let cursor = Cursor { next: Position(next), digest };
-        let verdict = check_range(&Fixed(found), &RangeState { lo: Position(1), cursor, writer: None });
+        let verdict = check_range(&Fixed(found), &range(cursor, None));
         let told = match verdict {
             Ok(doubt) => doubt.map_or_else(String::new, |doubt| format!("{}: {}", doubt.at, doubt.reason)),
-            Err(divergence) => divergence.to_string(),
+            Err(refusal) => told(&refusal),
         };
         assert!(
             told.starts_with(expected) && told.is_empty() == expected.is_empty(),
@@ -146,9 +186,17 @@ mod tests {
     }
 
     #[test]
+    fn a_range_that_ends_beyond_the_log_is_of_a_longer_one() {
+        let cursor = Cursor { next: Position(5), digest: None };
+        let judged = |hi| check_range(&Fixed(Some(Found::Record(8))), &range(cursor, Some(Position(hi))));
+        assert!(matches!(judged(31), Ok(None)));
+        let refusal = judged(32).unwrap_err();
+        assert!(told(&refusal).starts_with("log behind database: "), "{refusal:?}");
+    }
+
+    #[test]
     fn nothing_applied_is_nothing_to_compare() {
         let cursor = Cursor { next: Position(5), digest: None };
-        let range = RangeState { lo: Position(1), cursor, writer: None };
-        assert!(matches!(check_range(&Fixed(Some(Found::Record(8))), &range), Ok(None)));
+        assert!(matches!(check_range(&Fixed(Some(Found::Record(8))), &range(cursor, None)), Ok(None)));
     }
 }

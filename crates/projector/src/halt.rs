@@ -18,18 +18,20 @@ pub enum Halt {
     /// The log cannot be read on.
     #[error(transparent)]
     Source(SourceError),
-    /// An event of a newer version.
+    /// The database says something else of a batch than was sent.
     #[error(
-        "the event at position {position} is of kind {kind}, schema version {version}, which a newer \
-         tailwater wrote: upgrade this one"
+        "the batch of positions {from} to {to} had {sent} events, and the database accounts for {told}: this is a \
+         bug, please report it; the log has everything"
     )]
-    UnknownKind {
-        /// Where.
-        position: Position,
-        /// Its kind's number.
-        kind: u8,
-        /// Its schema version.
-        version: u8,
+    Miscounted {
+        /// Its first position.
+        from: Position,
+        /// Its last position.
+        to: Position,
+        /// How many events it had.
+        sent: u64,
+        /// How many the outcome tells of.
+        told: u64,
     },
     /// Another process projects a log of the same id into the same database.
     #[error(

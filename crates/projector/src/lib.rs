@@ -5,9 +5,15 @@
 
 mod claim;
 mod halt;
+mod lane;
 mod outage;
+mod parts;
 mod project;
+mod pulse;
+mod ranges;
+mod rate;
 mod settings;
+mod shared;
 mod source;
 mod status;
 mod step;
@@ -15,11 +21,13 @@ mod target;
 
 pub use event::Entry;
 pub use halt::Halt;
+pub use parts::Parts;
 pub use project::{Projector, Until};
+pub use ranges::Span;
 pub use settings::Settings;
 pub use source::{Ends, LogIdentity, ReadLimits, Source, SourceError};
 pub use status::{State, Status, Totals};
 pub use target::{
-    ApplyError, ApplyOutcome, Batch, ClaimCheck, ClaimError, Cursor, Digest, Divergence, ErrorKind, Lane,
-    RangeState, Target, TargetError, WriterId,
+    ApplyError, ApplyOutcome, Batch, Claim, ClaimError, Claimed, Cursor, Digest, Divergence, ErrorKind,
+    Judge, Lane, LaneName, RangeState, Refusal, Target, TargetError, Wanted, WriterId,
 };

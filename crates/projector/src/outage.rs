@@ -1,18 +1,18 @@
-//! An outage: told once at its start and once at its end, with growing pauses between the attempts.
+//! An outage: told once at its start and once at its end, however many lanes it stops; and the pauses between one
+//! lane's attempts, which grow.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, SystemTime};
 
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
-use event::Position;
 use tokio::time::Instant;
 
 use crate::settings::Settings;
-use crate::target::TargetError;
+use crate::target::{ErrorKind, LaneName, TargetError};
 
-/// Tracks whether the database is away.
-#[derive(Debug)]
+/// Tracks which lanes the database keeps from working.
+#[derive(Debug, Default)]
 pub(crate) struct Outage {
-    pauses: ExponentialBuilder,
     current: Option<Current>,
 }
 
@@ -21,45 +21,90 @@ struct Current {
     began: Instant,
     since: SystemTime,
     attempts: u64,
-    pauses: ExponentialBackoff,
+    stopped: BTreeSet<LaneName>,
 }
 
 impl Outage {
-    pub(crate) fn new(settings: &Settings) -> Self {
-        let pauses = ExponentialBuilder::default()
-            .with_min_delay(settings.retry_pause_min)
-            .with_max_delay(settings.retry_pause_max)
-            .without_max_times()
-            .with_jitter();
-        Self { pauses, current: None }
-    }
-
-    /// Another attempt failed: how long to pause before the next.
-    pub(crate) fn failed(&mut self, error: &TargetError) -> Duration {
-        let pauses = self.pauses;
+    /// An attempt of a lane failed.
+    pub(crate) fn failed(&mut self, lane: LaneName, error: &TargetError, now: SystemTime) {
         let current = self.current.get_or_insert_with(|| {
-            tracing::warn!(%error, "the database is away; recording goes on, projecting resumes by itself");
-            let (began, since) = (Instant::now(), SystemTime::now());
-            Current { began, since, attempts: 0, pauses: pauses.build() }
+            match error.kind() {
+                ErrorKind::Busy => {
+                    tracing::warn!(%error, "the database is busy with others; recording goes on, projecting resumes by itself");
+                }
+                _ => tracing::warn!(%error, "the database is away; recording goes on, projecting resumes by itself"),
+            }
+            Current { began: Instant::now(), since: now, attempts: 0, stopped: BTreeSet::new() }
         });
         current.attempts += 1;
-        tracing::debug!(%error, attempts = current.attempts, "the database is still away");
-        current.pauses.next().unwrap_or_default()
+        current.stopped.insert(lane);
+        tracing::debug!(%lane, %error, attempts = current.attempts, "the database is still away");
     }
 
-    /// The database answers again.
-    pub(crate) fn ended(&mut self, backlog_from: Position, backlog_to: Position) {
-        let Some(outage) = self.current.take() else { return };
+    /// A lane works; the outage ends with the last one that was stopped. `backlog` positions are not applied.
+    pub(crate) fn works(&mut self, lane: LaneName, backlog: u64) {
+        let Some(current) = &mut self.current else { return };
+        current.stopped.remove(&lane);
+        if !current.stopped.is_empty() {
+            return;
+        }
         tracing::info!(
-            seconds = outage.began.elapsed().as_secs(),
-            attempts = outage.attempts,
-            backlog_events = backlog_to.since(backlog_from),
+            seconds = current.began.elapsed().as_secs(),
+            attempts = current.attempts,
+            backlog_events = backlog,
             "the database is back",
         );
+        self.current = None;
+    }
+
+    /// A lane has ended, and is not waited for.
+    pub(crate) fn left(&mut self, lane: LaneName) {
+        if let Some(current) = &mut self.current {
+            current.stopped.remove(&lane);
+        }
     }
 
     /// Since when the database is away.
     pub(crate) fn since(&self) -> Option<SystemTime> {
         self.current.as_ref().map(|outage| outage.since)
+    }
+
+    /// Whether this lane is stopped.
+    pub(crate) fn has_stopped(&self, lane: LaneName) -> bool {
+        self.current.as_ref().is_some_and(|outage| outage.stopped.contains(&lane))
+    }
+}
+
+/// The pauses of one lane.
+#[derive(Debug)]
+pub(crate) struct Pauses {
+    builder: ExponentialBuilder,
+    current: Option<ExponentialBackoff>,
+    /// Attempts that failed in a row.
+    pub(crate) failures: u32,
+}
+
+impl Pauses {
+    pub(crate) fn new(settings: &Settings, seed: u64) -> Self {
+        let builder = ExponentialBuilder::default()
+            .with_min_delay(settings.retry_pause_min)
+            .with_max_delay(settings.retry_pause_max)
+            .without_max_times()
+            .with_jitter()
+            .with_jitter_seed(seed);
+        Self { builder, current: None, failures: 0 }
+    }
+
+    /// How long to pause before the next attempt.
+    pub(crate) fn next(&mut self) -> Duration {
+        self.failures += 1;
+        let builder = self.builder;
+        self.current.get_or_insert_with(|| builder.build()).next().unwrap_or_default()
+    }
+
+    /// An attempt has worked.
+    pub(crate) fn reset(&mut self) {
+        self.current = None;
+        self.failures = 0;
     }
 }

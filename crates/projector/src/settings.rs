@@ -1,5 +1,6 @@
 //! What is tuned of a projector.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use crate::source::ReadLimits;
@@ -7,12 +8,24 @@ use crate::source::ReadLimits;
 /// What is tuned of a projector.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// How much one transaction applies at the most. Two batches are in memory at a time.
+    /// How much one transaction applies at the most. A lane has two batches in memory at a time.
     pub batch: ReadLimits,
     /// How long a projector that is at the head gathers before it looks again.
     pub live_pause: Duration,
     /// How long there may be nothing to apply before an empty batch confirms that the range is still ours.
     pub confirm_interval: Duration,
+    /// How many lanes fill what was missed, beside the live lane. Without any the live lane does it all, in order.
+    pub backlog_lanes: u32,
+    /// How far the live lane may be behind the head before the rest is left to the backlog lanes, in positions.
+    pub live_events_max: u64,
+    /// How much of the backlog a lane takes at a time, in positions.
+    pub piece_events: u64,
+    /// How many events a second the backlog lanes send together at the most.
+    pub backlog_rate: Option<NonZeroU32>,
+    /// How old what the live lane has not applied may be before the backlog lanes wait for it.
+    pub live_lag_max: Duration,
+    /// How long nothing may be committed, though there is work, before the projector says that it is stuck.
+    pub stall_after: Duration,
     /// The first pause after a failed attempt to reach the database; it doubles, with jitter.
     pub retry_pause_min: Duration,
     /// The longest such pause, jitter aside.
@@ -25,6 +38,14 @@ impl Default for Settings {
             batch: ReadLimits { events_max: 20_000, bytes_max: 4 * 1024 * 1024 },
             live_pause: Duration::from_millis(50),
             confirm_interval: Duration::from_secs(10),
+            backlog_lanes: 2,
+            // A third of a second's work for a database that is near.
+            live_events_max: 50_000,
+            // Small, so that lanes fill the oldest first; large beside the claim that each piece costs.
+            piece_events: 200_000,
+            backlog_rate: None,
+            live_lag_max: Duration::from_secs(1),
+            stall_after: Duration::from_secs(30),
             retry_pause_min: Duration::from_millis(100),
             retry_pause_max: Duration::from_secs(10),
         }

@@ -48,7 +48,7 @@ pub trait Source: Send + Sync + 'static {
     /// What is at `position`, durably: a record, a hole, or nothing yet.
     ///
     /// # Errors
-    /// When the log cannot be read.
+    /// [`SourceError::Away`] while nobody can say; otherwise when the log cannot be read.
     fn find(&self, position: Position) -> Result<Found, SourceError>;
 
     /// Durable entries from `from` on, dense and in order, up to the next hole at the most; none when there
@@ -75,6 +75,9 @@ pub enum SourceError {
     /// The log was closed: the process is ending.
     #[error("the log is closed")]
     Closed,
+    /// The log has failed and is about to open itself again: what it has cannot be asked for meanwhile.
+    #[error("the log cannot be read until it has opened itself again")]
+    Away,
     /// A record is damaged or unreadable, and no repair has made a hole of it.
     #[error(
         "position {position} of the log cannot be read: {reason}; `tailwater log verify` tells how much, \

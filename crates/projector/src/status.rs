@@ -1,9 +1,10 @@
 //! What a projector tells about itself.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use event::Position;
 
+use crate::ranges::Span;
 use crate::target::ApplyOutcome;
 
 /// Counts since the projector began. `read = sent + expired + unavailable`, and
@@ -77,10 +78,24 @@ impl State {
 pub struct Status {
     /// What it is doing.
     pub state: State,
-    /// The next position to apply; `None` until the database was reached.
+    /// The lowest position that is not applied; `None` until the database was reached.
     pub next: Option<Position>,
+    /// The next position of the live lane; `None` until the database was reached.
+    pub live: Option<Position>,
+    /// The ranges of the log, in order, as the database has them.
+    pub ranges: Vec<Span>,
+    /// How many positions the backlog lanes have before them.
+    pub backlog_events: u64,
+    /// How long the oldest event that the live lane has not applied has been waiting; 250 ms are not noticed.
+    pub live_lag: Duration,
+    /// Events sent a second, over the last ten.
+    pub events_per_second: u64,
     /// What it has done.
     pub totals: Totals,
+    /// How many events the database keeps in its quarantine; `None` until it was reached.
+    pub quarantined: Option<u64>,
+    /// Attempts to reach the database, or to apply, that failed.
+    pub retries: u64,
     /// Why it waits or has halted, in one line.
     pub error: Option<String>,
     /// Since when the database is away.
@@ -89,6 +104,19 @@ pub struct Status {
 
 impl Default for Status {
     fn default() -> Self {
-        Self { state: State::Waiting, next: None, totals: Totals::default(), error: None, outage_since: None }
+        Self {
+            state: State::Waiting,
+            next: None,
+            live: None,
+            ranges: Vec::new(),
+            backlog_events: 0,
+            live_lag: Duration::ZERO,
+            events_per_second: 0,
+            totals: Totals::default(),
+            quarantined: None,
+            retries: 0,
+            error: None,
+            outage_since: None,
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! One step of a range: a batch of events, or the way over a hole.
 
 use event::wire::Decoded;
-use event::{Entry, Hole, Position, Stretch};
+use event::{Entry, Hole, Position, Stretch, Time};
 
 use crate::halt::Halt;
 use crate::source::SourceError;
@@ -25,6 +25,10 @@ struct Skipped {
 /// A step whose transaction was sent.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Taken {
+    /// How many events were sent.
+    pub(crate) sent: u64,
+    /// The last event's time.
+    pub(crate) time: Option<Time>,
     /// Where the range is if it took effect.
     pub(crate) to: Cursor,
     /// What became of the events, if it took effect.
@@ -33,13 +37,12 @@ pub(crate) struct Taken {
 }
 
 impl Step {
-    /// The step that a source's answer to a read from `from.next` makes: everything in front of the first
-    /// event that a newer version wrote, which stops the projection at its turn.
+    /// The step that a source's answer to a read from `from.next` makes, in a range that ends before `hi`.
     ///
     /// # Errors
-    /// [`Halt::UnknownKind`] when it is that event's turn; [`Halt::Source`] when the answer is to something
-    /// else than was asked: following it would lose events without a word.
-    pub(crate) fn new(from: Cursor, stretch: Stretch) -> Result<Self, Halt> {
+    /// [`Halt::Source`] when the answer is to something else than was asked: following it would lose events without
+    /// a word.
+    pub(crate) fn new(from: Cursor, stretch: Stretch, hi: Option<Position>) -> Result<Self, Halt> {
         let is_answer = match &stretch {
             Stretch::Events(entries) => are_dense(entries, from.next),
             Stretch::Hole(hole) => hole.contains(from.next),
@@ -48,9 +51,9 @@ impl Step {
             let reason = "the log answered with other positions".to_owned();
             return Err(Halt::Source(SourceError::Unreadable { position: from.next, reason }));
         }
-        let stretch = match stretch {
-            Stretch::Events(entries) => Stretch::Events(known(entries)?),
-            hole @ Stretch::Hole(_) => hole,
+        let stretch = match hi {
+            Some(hi) => before(stretch, hi),
+            None => stretch,
         };
         let to = cursor_after(&stretch, from);
         Ok(Self { from, to, stretch })
@@ -71,12 +74,34 @@ impl Step {
     }
 
     /// What it did, if its transaction took effect.
-    pub(crate) const fn taken(&self, outcome: ApplyOutcome) -> Taken {
+    pub(crate) fn taken(&self, outcome: ApplyOutcome) -> Taken {
         let skipped = match self.stretch {
             Stretch::Events(_) => None,
             Stretch::Hole(hole) => Some(Skipped { from: self.from.next, hole }),
         };
-        Taken { to: self.to, outcome, skipped }
+        Taken { sent: self.events(), time: self.time(), to: self.to, outcome, skipped }
+    }
+
+    /// How many events it sends.
+    pub(crate) fn events(&self) -> u64 {
+        match &self.stretch {
+            Stretch::Events(entries) => entries.len() as u64,
+            Stretch::Hole(_) => 0,
+        }
+    }
+
+    /// The time of the last event of a known kind.
+    fn time(&self) -> Option<Time> {
+        let Stretch::Events(entries) = &self.stretch else { return None };
+        entries.iter().rev().find_map(time_of)
+    }
+}
+
+/// The time of an event of a known kind.
+pub(crate) fn time_of(entry: &Entry) -> Option<Time> {
+    match &entry.event {
+        Decoded::Event(event) => Some(event.time()),
+        Decoded::Unknown { .. } => None,
     }
 }
 
@@ -88,14 +113,23 @@ impl Taken {
         self.skipped.map_or(0, |Skipped { from, hole }| hole.hi.next().since(from))
     }
 
-    /// Warns of the hole, if it went over one: once for each, when it is known to be behind the range.
-    pub(crate) fn warn_of_hole(&self) {
+    /// The position behind the hole, if it went over one.
+    pub(crate) fn behind_hole(&self) -> Option<Position> {
+        self.skipped.map(|Skipped { hole, .. }| hole.hi.next())
+    }
+
+    /// Warns of the hole, if it went over one: once for each, when it is known to be behind the range. The events
+    /// were recorded between these two times, as far as they are known.
+    pub(crate) fn warn_of_hole(&self, after: Option<Time>, before: Option<Time>) {
         let Some(Skipped { from, hole }) = self.skipped else { return };
+        let told = |time: Option<Time>| time.map_or_else(|| "unknown".to_owned(), |time| time.to_string());
         tracing::warn!(
             %from,
             to = %hole.hi,
             events = self.unavailable(),
             cause = %hole.cause,
+            after = told(after),
+            before = told(before),
             "the log has a hole: these events are gone, and did not reach the database; going on behind it",
         );
     }
@@ -107,19 +141,18 @@ fn are_dense(entries: &[Entry], next: Position) -> bool {
     first.position == next && last.position.next().since(next) == entries.len() as u64
 }
 
-/// The entries in front of the first one that a newer version wrote.
-fn known(mut entries: Vec<Entry>) -> Result<Vec<Entry>, Halt> {
-    let newer = entries.iter().enumerate().find_map(|(index, entry)| match entry.event {
-        Decoded::Unknown { kind, version, .. } => Some((index, kind, version, entry.position)),
-        Decoded::Event(_) => None,
-    });
-    match newer {
-        Some((0, kind, version, position)) => Err(Halt::UnknownKind { position, kind, version }),
-        Some((index, ..)) => {
-            entries.truncate(index);
-            Ok(entries)
+/// What of a stretch lies in front of `hi`, which lies behind its first position.
+fn before(stretch: Stretch, hi: Position) -> Stretch {
+    match stretch {
+        Stretch::Events(mut entries) => {
+            let inside = entries.partition_point(|entry| entry.position < hi);
+            entries.truncate(inside);
+            Stretch::Events(entries)
         }
-        None => Ok(entries),
+        Stretch::Hole(hole) if hole.hi >= hi => {
+            Stretch::Hole(Hole { hi: hi.before(), checksum: None, ..hole })
+        }
+        hole @ Stretch::Hole(_) => hole,
     }
 }
 
@@ -164,7 +197,7 @@ mod tests {
     fn check(stretch: Stretch, expected: Option<(u64, (u32, u64), u64)>) {
         let told = format!("{stretch:?}");
         let from = Cursor { next: Position(5), digest: Some(Digest { checksum: 6, at: Position(4) }) };
-        let step = Step::new(from, stretch).map(|step| {
+        let step = Step::new(from, stretch, Some(Position(8))).map(|step| {
             let Cursor { next, digest } = step.to();
             let digest = digest.unwrap();
             let unavailable = step.taken(ApplyOutcome::default()).unavailable();
@@ -179,8 +212,16 @@ mod tests {
         check(events(&[5]), Some((6, (7, 5), 0)));
         check(events(&[5, 6, 7]), Some((8, (7, 7), 0)));
         check(hole(5, 5), Some((6, (6, 4), 1)));
-        check(hole(5, 9), Some((10, (6, 4), 5)));
-        check(hole(2, 9), Some((10, (6, 4), 5)));
+        check(hole(2, 6), Some((7, (6, 4), 2)));
+    }
+
+    /// The range ends before position 8.
+    #[test]
+    fn a_step_ends_with_the_range() {
+        check(events(&[5, 6, 7, 8, 9]), Some((8, (7, 7), 0)));
+        check(hole(5, 7), Some((8, (6, 4), 3)));
+        check(hole(5, 9), Some((8, (6, 4), 3)));
+        check(hole(2, 9), Some((8, (6, 4), 3)));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::future::Future;
+use std::time::SystemTime;
 
 use event::{Entry, Position};
 use thiserror::Error;
@@ -9,7 +10,7 @@ use uuid::Uuid;
 
 use crate::source::LogIdentity;
 
-/// Who projects: random for every projector that is opened.
+/// Who has claimed a range: random for every claim.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct WriterId(pub Uuid);
 
@@ -18,6 +19,12 @@ impl WriterId {
     #[must_use]
     pub fn random() -> Self {
         Self(Uuid::new_v4())
+    }
+
+    /// The one of these random bits.
+    #[must_use]
+    pub fn of(bits: u128) -> Self {
+        Self(uuid::Builder::from_random_bytes(bits.to_be_bytes()).into_uuid())
     }
 }
 
@@ -39,19 +46,95 @@ pub struct Cursor {
     pub digest: Option<Digest>,
 }
 
-/// A range as a claim found it.
+/// A range of a log, as it stands in the database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RangeState {
     /// Where the range begins; its name within its log.
     pub lo: Position,
     /// How far it is.
     pub cursor: Cursor,
-    /// Who claimed it before; `None` when nobody did.
+    /// The position behind its last; the live range has none.
+    pub hi: Option<Position>,
+    /// Who claimed it last; `None` when nobody did.
     pub writer: Option<WriterId>,
+    /// When something of it was applied last, by the database's clock.
+    pub applied_at: Option<SystemTime>,
 }
 
-/// Judges the range that a claim found, under the row's lock; an error abandons the claim.
-pub type ClaimCheck<'a> = &'a (dyn Fn(&RangeState) -> Result<(), Divergence> + Send + Sync);
+impl RangeState {
+    /// Whether everything of it is applied, or gone.
+    #[must_use]
+    pub fn is_finished(&self) -> bool {
+        self.hi.is_some_and(|hi| self.cursor.next >= hi)
+    }
+}
+
+/// Which connection this is: the database shows its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum LaneName {
+    /// Works the live range, at the head of the log.
+    Live,
+    /// One of those that fill what was missed, numbered from 1.
+    Backlog(u32),
+}
+
+impl fmt::Display for LaneName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Live => f.write_str("live"),
+            Self::Backlog(number) => write!(f, "backlog-{number}"),
+        }
+    }
+}
+
+/// Which range a lane wants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    /// The live one; where the log has no range at all it is made, beginning at `first`.
+    Live {
+        /// Where a log without ranges begins.
+        first: Position,
+    },
+    /// The oldest that is unfinished, not live, and not busy.
+    Oldest,
+    /// The one of this name, which is not live.
+    This {
+        /// Its name.
+        lo: Position,
+    },
+}
+
+/// Judges the range that a claim found, under the row's lock: where to cut it, if it should be. The part before the
+/// cut keeps its name; for a backlog range it is the part that is claimed, for the live range the other one. An
+/// error abandons the claim.
+pub type Judge<'a> = &'a (dyn Fn(&RangeState) -> Result<Option<Cursor>, Refusal> + Send + Sync);
+
+/// What a lane asks for.
+#[derive(Clone, Copy)]
+pub struct Claim<'a> {
+    /// Who asks. IMPORTANT: a name of its own for every claim, so that whatever an earlier connection of the same
+    /// lane still has under way loses its compare-and-set.
+    pub writer: WriterId,
+    /// Which range.
+    pub wanted: Wanted,
+    /// Ranges that other lanes of this projector work: they are neither claimed nor merged.
+    pub busy: &'a [Position],
+    /// Judges it.
+    pub judge: Judge<'a>,
+}
+
+/// A range that is now the lane's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claimed {
+    /// As the claim found it.
+    pub found: RangeState,
+    /// As it is now: merged with what it met, and cut.
+    pub range: RangeState,
+    /// Every range of the log, this one among them, in order.
+    pub ranges: Vec<RangeState>,
+    /// How many events of the log the database has in its quarantine.
+    pub quarantined: u64,
+}
 
 /// What one transaction applies.
 #[derive(Clone, Copy, Debug)]
@@ -102,40 +185,65 @@ pub trait Target: Send + Sync + 'static {
     ///
     /// # Errors
     /// By [`TargetError::kind`]: retry, or a person must look.
-    fn connect(&self, log: &LogIdentity) -> impl Future<Output = Result<Self::Lane, TargetError>> + Send;
+    fn connect(
+        &self,
+        log: &LogIdentity,
+        name: LaneName,
+    ) -> impl Future<Output = Result<Self::Lane, TargetError>> + Send;
 }
 
 /// One connection that works a range.
 pub trait Lane: Send + 'static {
-    /// Takes the live range for `writer`, in a transaction of its own; makes it, beginning at `first`, where
-    /// this log has no range. Runs `check` while the row is locked.
+    /// Takes a range for a writer, in a transaction of its own; `None` when there is none of those wanted.
+    ///
+    /// On the way ranges merge that meet: one that is finished with the one behind it, and one of which nothing is
+    /// applied yet with the one before it; of those that the claim does not want, only neighbours of the wanted one.
     ///
     /// # Errors
-    /// [`ClaimError::Diverged`] when `check` refused: nothing has changed.
+    /// [`ClaimError::Diverged`] or [`ClaimError::SourceAway`] when `judge` says so; nothing has changed then.
     fn claim(
         &mut self,
-        writer: WriterId,
-        first: Position,
-        check: ClaimCheck<'_>,
-    ) -> impl Future<Output = Result<RangeState, ClaimError>> + Send;
+        claim: &Claim<'_>,
+    ) -> impl Future<Output = Result<Option<Claimed>, ClaimError>> + Send;
 
-    /// Applies a batch: rows and progress in one transaction.
+    /// Applies a batch: rows and progress in one transaction, whose first statement is the compare-and-set.
     ///
     /// # Errors
-    /// [`ApplyError::Overtaken`] when the range is not where `batch.from` and `batch.writer` say it is;
-    /// [`ApplyError::Unsettled`] when the connection went during COMMIT: the next claim tells which it was.
+    /// [`ApplyError::Overtaken`] when the range is not where the batch begins; [`ApplyError::Unsettled`] when the
+    /// connection was lost during COMMIT; otherwise nothing has changed.
     fn apply(&mut self, batch: &Batch<'_>) -> impl Future<Output = Result<ApplyOutcome, ApplyError>> + Send;
 }
 
-/// Why a claim did not succeed.
+/// What a judge says against a claim.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// Log and database do not belong together.
+    Diverged(Divergence),
+    /// The log cannot be asked for the moment.
+    SourceAway,
+}
+
+/// Why a claim was given up.
 #[derive(Debug, Error)]
 pub enum ClaimError {
     /// Log and database do not belong together.
     #[error(transparent)]
     Diverged(Divergence),
+    /// The log cannot be asked for the moment, so that nobody can say whether they belong together.
+    #[error("the log cannot be read for the moment")]
+    SourceAway,
     /// The database would not, or could not.
     #[error(transparent)]
     Target(TargetError),
+}
+
+impl From<Refusal> for ClaimError {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Diverged(divergence) => Self::Diverged(divergence),
+            Refusal::SourceAway => Self::SourceAway,
+        }
+    }
 }
 
 /// Why a batch was not applied, or not known to be.

@@ -191,25 +191,18 @@ async fn an_outage_can_end_in_a_halt() {
     assert_eq!(running.ended().await.unwrap_err().to_string(), "the database refuses: Fatal");
 }
 
+/// The database keeps it until it can be read, and everything behind it arrives.
 #[tokio::test(start_paused = true)]
-async fn an_event_of_a_newer_version_halts() {
+async fn an_event_of_a_newer_version_is_quarantined() {
     for (kind, version) in [(77, 1), (1, 9)] {
         let world = World::with(samples(0, 25));
         world.log.append_unknown(kind, version);
         world.log.append(samples(26, 5));
-        let (halt, text) = halt(&world, Until::Stopped).await;
-        let named = Halt::UnknownKind { position: Position(26), kind, version };
-        assert_eq!(text, named.to_string());
-        assert!(matches!(halt, Halt::UnknownKind { position: Position(26), .. }));
-        assert_eq!(
-            text,
-            format!(
-                "the event at position 26 is of kind {kind}, schema version {version}, which a newer \
-                 tailwater wrote: upgrade this one"
-            )
-        );
-        let next = world.target.range(world.log.identity().log_id).unwrap().cursor.next;
-        assert!(next > Position(20) && next <= Position(26), "{next}");
+        let totals = world.project().await.unwrap();
+        assert_eq!((totals.inserted, totals.quarantined, totals.sent), (30, 1, 31));
+        world.assert_all_applied();
+        let quarantine = world.target.data().quarantine.remove(&world.log.identity().log_id).unwrap();
+        assert_eq!(quarantine, [Position(26)].into());
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! connect ── session      ends when the server goes away, is dropped, restored, or by a fault
-//! claim   ── lock range ─ check ─ set writer ─ COMMIT
+//! claim   ── lock range ─ merge ─ judge ─ cut ─ set writer ─ COMMIT
 //! apply   ── lock range ─ compare next, digest, writer ─ rows by the tie-break ─ COMMIT
 //! ```
 //!
@@ -18,16 +18,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use event::{LogId, Position};
+use event::{Entry, Event, LogId, Position};
 use projector::{
-    ApplyError, ApplyOutcome, Batch, ClaimCheck, ClaimError, Cursor, Digest, ErrorKind, Lane, LogIdentity,
-    RangeState, Target, TargetError, WriterId,
+    ApplyError, ApplyOutcome, Batch, Claim, ClaimError, Claimed, Cursor, Digest, ErrorKind, Lane, LaneName,
+    LogIdentity, RangeState, Target, TargetError, Wanted, WriterId,
 };
 use tokio::sync::OwnedMutexGuard;
 use tokio::time::{Instant, sleep};
 
 use crate::faults::{Call, Fault, Faults};
-use crate::rows::{Rows, plan};
+use crate::rows::{Plan, Rows, plan};
 
 /// How long a statement takes.
 pub const STEP: Duration = Duration::from_millis(1);
@@ -54,9 +54,23 @@ struct Server {
     /// Counts up when the database becomes another one, so that no old backend can commit.
     databases: u64,
     data: Data,
+    poison: Poison,
     calls: Vec<(Call, Instant)>,
     commits: Vec<Commit>,
 }
+
+/// Whether the database refuses events whose name is [`POISON`], as by a CHECK that its owner added.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Poison {
+    /// It does.
+    #[default]
+    Refused,
+    /// It takes them as any other.
+    Taken,
+}
+
+/// The name of a system that the database refuses.
+pub const POISON: &str = "poison";
 
 /// What the database holds.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -65,8 +79,10 @@ pub struct Data {
     pub rows: Rows,
     /// The progress: ranges by log and first position.
     pub ranges: BTreeMap<(LogId, Position), Range>,
-    /// How each range came to where it is.
-    pub passed: BTreeMap<(LogId, Position), Vec<Commit>>,
+    /// How the ranges of each log came to where they are, in the order of the commits.
+    pub passed: BTreeMap<LogId, Vec<Commit>>,
+    /// Events that the database refused.
+    pub quarantine: BTreeMap<LogId, BTreeSet<Position>>,
     /// The positions of every event that was ever applied: rows outlive the progress.
     pub applied: BTreeMap<LogId, BTreeSet<Position>>,
 }
@@ -76,6 +92,8 @@ pub struct Data {
 pub struct Range {
     /// How far it is.
     pub cursor: Cursor,
+    /// The position behind its last; the live one has none.
+    pub hi: Option<Position>,
     /// Who claimed it last.
     pub writer: Option<WriterId>,
 }
@@ -97,9 +115,9 @@ pub struct Commit {
 #[derive(Debug)]
 struct Change {
     log: LogId,
-    lo: Position,
-    range: Range,
-    rows: Rows,
+    /// Ranges that change, or go.
+    ranges: Vec<(Position, Option<Range>)>,
+    plan: Plan,
     commit: Option<Commit>,
 }
 
@@ -131,6 +149,11 @@ impl MemoryTarget {
         server.sessions += 1;
     }
 
+    /// What becomes of poison from now on.
+    pub fn set_poison(&self, poison: Poison) {
+        self.shared.server().poison = poison;
+    }
+
     /// The server is there again.
     pub fn come_back(&self) {
         self.shared.server().is_away = false;
@@ -146,9 +169,9 @@ impl MemoryTarget {
         self.data().rows
     }
 
-    /// The range of this log, when there is one.
+    /// The live range of this log, when there is one.
     pub fn range(&self, log: LogId) -> Option<Range> {
-        self.shared.server().data.live_range(log).map(|(_, range)| range)
+        self.data().live(log).map(|(_, range)| range)
     }
 
     /// Another database stands in the place of this one: a backup, or `Data::default()`, an empty one.
@@ -207,19 +230,32 @@ impl Shared {
 }
 
 impl Data {
-    fn live_range(&self, log: LogId) -> Option<(Position, Range)> {
-        let mut ranges = self.ranges.iter().filter(|((of, _), _)| *of == log);
-        ranges.next_back().map(|((_, lo), range)| (*lo, *range))
+    /// The ranges of a log, in order.
+    pub fn ranges_of(&self, log: LogId) -> Vec<(Position, Range)> {
+        let of = self.ranges.iter().filter(|((of, _), _)| *of == log);
+        of.map(|((_, lo), range)| (*lo, *range)).collect()
+    }
+
+    fn live(&self, log: LogId) -> Option<(Position, Range)> {
+        self.ranges_of(log).into_iter().find(|(_, range)| range.hi.is_none())
     }
 }
 
 impl Server {
     fn commit(&mut self, change: Change) {
-        self.data.rows.extend(change.rows);
-        self.data.ranges.insert((change.log, change.lo), change.range);
+        self.data.rows.extend(change.plan.rows);
+        let quarantine = self.data.quarantine.entry(change.log).or_default();
+        quarantine.extend(change.plan.refused);
+        quarantine.retain(|position| !change.plan.released.contains(position));
+        for (lo, range) in change.ranges {
+            match range {
+                Some(range) => _ = self.data.ranges.insert((change.log, lo), range),
+                None => _ = self.data.ranges.remove(&(change.log, lo)),
+            }
+        }
         self.commits.extend(change.commit);
         let Some(commit) = change.commit else { return };
-        self.data.passed.entry((change.log, change.lo)).or_default().push(commit);
+        self.data.passed.entry(change.log).or_default().push(commit);
         if !commit.is_hole {
             let positions = (commit.from.0..commit.to.0).map(Position);
             self.data.applied.entry(change.log).or_default().extend(positions);
@@ -230,7 +266,7 @@ impl Server {
 impl Target for MemoryTarget {
     type Lane = MemoryLane;
 
-    async fn connect(&self, log: &LogIdentity) -> Result<MemoryLane, TargetError> {
+    async fn connect(&self, log: &LogIdentity, _name: LaneName) -> Result<MemoryLane, TargetError> {
         match self.shared.begin(Call::Connect).await {
             Some(Fault::Lost | Fault::LostInCommit { .. }) => return Err(lost()),
             Some(Fault::Refused(kind)) => return Err(refused(kind)),
@@ -246,26 +282,19 @@ impl Target for MemoryTarget {
 }
 
 impl Lane for MemoryLane {
-    async fn claim(
-        &mut self,
-        writer: WriterId,
-        first: Position,
-        check: ClaimCheck<'_>,
-    ) -> Result<RangeState, ClaimError> {
+    async fn claim(&mut self, claim: &Claim<'_>) -> Result<Option<Claimed>, ClaimError> {
         let fault = self.shared.begin(Call::Claim).await;
         let lock = self.shared.lock().await;
         self.check_session().map_err(ClaimError::Target)?;
         let log = self.log.log_id;
-        let found = self.shared.server().data.live_range(log);
-        let new = Range { cursor: Cursor { next: first, digest: None }, writer: None };
-        let (lo, Range { cursor, writer: before }) = found.unwrap_or((first, new));
-        let state = RangeState { lo, cursor, writer: before };
-        check(&state).map_err(ClaimError::Diverged)?;
+        let ranges = self.shared.server().data.ranges_of(log);
+        let Some(mut taken) = take(&ranges, claim)? else { return Ok(None) };
+        let quarantine = self.shared.server().data.quarantine.get(&log).map_or(0, BTreeSet::len);
+        taken.claimed.quarantined = quarantine as u64;
         sleep(STEP).await;
-        let range = Range { cursor, writer: Some(writer) };
-        let change = Change { log, lo, range, rows: Rows::new(), commit: None };
+        let change = Change { log, ranges: taken.ranges, plan: Plan::default(), commit: None };
         self.commit(lock, change, fault).await.map_err(|(_, error)| ClaimError::Target(error))?;
-        Ok(state)
+        Ok(Some(taken.claimed))
     }
 
     async fn apply(&mut self, batch: &Batch<'_>) -> Result<ApplyOutcome, ApplyError> {
@@ -279,23 +308,93 @@ impl Lane for MemoryLane {
             self.shared.server().data.ranges.entry((log, lo)).and_modify(|range| range.writer = usurper);
         }
         let found = self.shared.server().data.ranges.get(&(log, lo)).copied();
-        if found != Some(Range { cursor: batch.from, writer: Some(batch.writer) }) {
-            return Err(ApplyError::Overtaken { lo });
-        }
+        let is_ours = |range: &Range| range.cursor == batch.from && range.writer == Some(batch.writer);
+        let Some(range) = found.filter(is_ours) else { return Err(ApplyError::Overtaken { lo }) };
+        assert!(range.hi.is_none_or(|hi| batch.to.next <= hi), "a batch that leads out of its range");
         sleep(STEP).await;
-        let (rows, outcome) = plan(&self.shared.server().data.rows, &self.log, batch.entries);
+        let plan = self.plan(batch.entries);
+        let outcome = plan.outcome;
         sleep(STEP).await;
-        let range = Range { cursor: batch.to, writer: Some(batch.writer) };
+        let range = Range { cursor: batch.to, ..range };
         let (from, to) = (batch.from.next, batch.to.next);
         let commit = Commit { writer: batch.writer, from, to, is_hole: batch.entries.is_empty() };
         let commit = (from != to).then_some(commit);
-        let change = Change { log, lo, range, rows, commit };
+        let change = Change { log, ranges: vec![(lo, Some(range))], plan, commit };
         match self.commit(lock, change, fault).await {
             Ok(()) => Ok(outcome),
             Err((Committed::No, error)) => Err(ApplyError::Target(error)),
             Err((Committed::Unknown, source)) => Err(ApplyError::Unsettled { outcome, source }),
         }
     }
+}
+
+/// A claim, thought through.
+struct Taking {
+    claimed: Claimed,
+    /// Ranges that change, or go.
+    ranges: Vec<(Position, Option<Range>)>,
+}
+
+/// Finds the range that is wanted, merges it with what it meets, and cuts it as the judge says.
+fn take(ranges: &[(Position, Range)], claim: &Claim<'_>) -> Result<Option<Taking>, ClaimError> {
+    let is_free = |lo: &Position| !claim.busy.contains(lo);
+    let new = |first| Range { cursor: Cursor { next: first, digest: None }, hi: None, writer: None };
+    let wanted = match claim.wanted {
+        Wanted::Live { first } if ranges.is_empty() => Some((first, new(first))),
+        Wanted::Live { .. } => ranges.iter().find(|(_, range)| range.hi.is_none()).copied(),
+        Wanted::This { lo } => ranges.iter().find(|(other, _)| *other == lo).copied(),
+        Wanted::Oldest => {
+            let is_open = |range: &Range| range.hi.is_some_and(|hi| range.cursor.next < hi);
+            ranges.iter().find(|(lo, range)| is_open(range) && is_free(lo)).copied()
+        }
+    };
+    let Some((found_lo, found)) = wanted else { return Ok(None) };
+    let mut after: BTreeMap<Position, Range> = ranges.iter().copied().collect();
+    after.remove(&found_lo);
+    let (mut lo, mut range) = (found_lo, found);
+    while let Some((below, it)) = after.range(..lo).next_back().map(|(lo, it)| (*lo, *it)) {
+        if it.hi != Some(lo) || it.cursor.next < lo || !is_free(&below) {
+            break;
+        }
+        after.remove(&below);
+        let digest = range.cursor.digest.or(it.cursor.digest);
+        (lo, range.cursor.digest) = (below, digest);
+    }
+    while let Some((above, it)) = range.hi.and_then(|hi| after.get(&hi).map(|it| (hi, *it))) {
+        if it.hi.is_none() || it.cursor.next > above || !is_free(&above) {
+            break;
+        }
+        after.remove(&above);
+        range.hi = it.hi;
+    }
+    let cut = (claim.judge)(&state(lo, &range))?;
+    let ours = Range { writer: Some(claim.writer), ..range };
+    let taken = match (cut, range.hi) {
+        (None, _) => (lo, ours),
+        (Some(cut), None) => {
+            after.insert(lo, Range { hi: Some(cut.next), ..range });
+            (cut.next, Range { cursor: cut, ..ours })
+        }
+        (Some(cut), hi) => {
+            after.insert(cut.next, Range { cursor: cut, hi, writer: None });
+            (lo, Range { hi: Some(cut.next), ..ours })
+        }
+    };
+    after.insert(taken.0, taken.1);
+    let gone = ranges.iter().filter(|(lo, _)| !after.contains_key(lo)).map(|(lo, _)| (*lo, None));
+    let claimed = Claimed {
+        found: state(found_lo, &found),
+        range: state(taken.0, &taken.1),
+        ranges: after.iter().map(|(lo, range)| state(*lo, range)).collect(),
+        quarantined: 0,
+    };
+    let ranges = gone.chain(after.iter().map(|(lo, range)| (*lo, Some(*range)))).collect();
+    Ok(Some(Taking { claimed, ranges }))
+}
+
+fn state(lo: Position, range: &Range) -> RangeState {
+    let Range { cursor, hi, writer } = *range;
+    RangeState { lo, cursor, hi, writer, applied_at: None }
 }
 
 /// What is known of a COMMIT that failed.
@@ -305,6 +404,15 @@ enum Committed {
 }
 
 impl MemoryLane {
+    fn plan(&self, entries: &[Entry]) -> Plan {
+        let server = self.shared.server();
+        let is_poison =
+            |event: &Event| matches!(event, Event::SystemSample(sample) if sample.system_name == POISON);
+        let refuses = |event: &Event| server.poison == Poison::Refused && is_poison(event);
+        let refused = server.data.quarantine.get(&self.log.log_id).cloned().unwrap_or_default();
+        plan(&server.data.rows, &self.log, entries, refuses, &refused)
+    }
+
     fn check_session(&mut self) -> Result<(), TargetError> {
         let sessions = self.shared.server().sessions;
         self.is_lost |= sessions != self.session;

@@ -1,7 +1,7 @@
 //! The tables as one map, the rule by which rows of one key meet, and what the tables must hold in the end.
 
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use event::wire::Decoded;
 use event::{Entry, Event, Kind, LogId, Position, Time, TokenUsage};
@@ -60,24 +60,57 @@ impl Key {
     }
 }
 
-/// What a batch would change in `rows`, and the counts of it.
-pub fn plan(rows: &Rows, log: &LogIdentity, entries: &[Entry]) -> (Rows, ApplyOutcome) {
-    let mut changes = Rows::new();
-    let mut outcome = ApplyOutcome::default();
+/// What a batch would change.
+#[derive(Debug, Default)]
+pub struct Plan {
+    /// Rows that are new, or others than before.
+    pub rows: Rows,
+    /// What the database refuses.
+    pub refused: Vec<Position>,
+    /// What it had refused before, and takes now.
+    pub released: Vec<Position>,
+    /// The counts of it.
+    pub outcome: ApplyOutcome,
+}
+
+/// What a batch would change in `rows`, where `refuses` is what the database refuses and `refused` what it had
+/// refused before.
+pub fn plan(
+    rows: &Rows,
+    log: &LogIdentity,
+    entries: &[Entry],
+    refuses: impl Fn(&Event) -> bool,
+    refused: &BTreeSet<Position>,
+) -> Plan {
+    let mut plan = Plan::default();
     for entry in entries {
-        let event = known(entry);
+        let event = match &entry.event {
+            Decoded::Event(event) if !refuses(event) => event,
+            Decoded::Event(_) | Decoded::Unknown { .. } => {
+                plan.outcome.quarantined += 1;
+                plan.refused.push(entry.position);
+                continue;
+            }
+        };
+        if refused.contains(&entry.position) {
+            plan.outcome.released += 1;
+            plan.released.push(entry.position);
+        }
         let key = Key::of(event, log);
         let row = Row { log: log.log_id, position: entry.position, event: event.clone() };
-        let there = changes.get(&key).or_else(|| rows.get(&key));
+        let there = plan.rows.get(&key).or_else(|| rows.get(&key));
         match there {
-            None => outcome.inserted += 1,
-            Some(_) => outcome.present += 1,
+            None => plan.outcome.inserted += 1,
+            Some(there) => {
+                plan.outcome.present += 1;
+                plan.outcome.conflicting += u64::from(there.event != row.event);
+            }
         }
         if there.is_none_or(|there| beats(&row, there)) {
-            changes.insert(key, row);
+            plan.rows.insert(key, row);
         }
     }
-    (changes, outcome)
+    plan
 }
 
 /// Whether `new` takes the place of `there`, whose key is the same.

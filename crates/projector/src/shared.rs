@@ -1,0 +1,308 @@
+//! What the lanes of a projector share, and what it tells about itself because of it.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use event::Position;
+use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
+
+use crate::outage::Outage;
+use crate::parts::Parts;
+use crate::pulse::Pulse;
+use crate::ranges::Ranges;
+use crate::rate::Limiter;
+use crate::settings::Settings;
+use crate::source::Source;
+use crate::status::{State, Status};
+use crate::step::Taken;
+use crate::target::{Claimed, LaneName, TargetError, WriterId};
+
+/// What the lanes share.
+#[derive(Debug)]
+pub(crate) struct Shared<S, T> {
+    pub(crate) source: Arc<S>,
+    pub(crate) target: Arc<T>,
+    pub(crate) settings: Settings,
+    parts: Parts,
+    status: watch::Sender<Status>,
+    known: Mutex<Known>,
+    /// One backlog lane claims at a time: else two could want the same range.
+    pub(crate) claiming: tokio::sync::Mutex<()>,
+    /// Tells the live lane that there may be ranges to merge.
+    pub(crate) merge: Notify,
+    /// Tells that backlog lanes are wanted.
+    pub(crate) backlog: Notify,
+    pub(crate) limiter: Option<Limiter>,
+}
+
+/// What is known, changed by one lane at a time.
+#[derive(Debug)]
+struct Known {
+    ranges: Ranges,
+    busy: BTreeSet<Position>,
+    outage: Outage,
+    pulse: Pulse,
+    chance: fastrand::Rng,
+    reach: Reach,
+    stall: Stall,
+}
+
+/// Whether the database was reached in this run, and took what there was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reach {
+    NotYet,
+    Reached,
+}
+
+/// Whether nothing is committed though there is work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stall {
+    No,
+    Told,
+}
+
+impl Known {
+    fn end_stall(&mut self) {
+        if self.stall == Stall::Told {
+            tracing::info!("the database takes events again");
+            self.stall = Stall::No;
+        }
+    }
+}
+
+impl<S: Source, T> Shared<S, T> {
+    pub(crate) fn new(source: Arc<S>, target: Arc<T>, settings: Settings, parts: Parts) -> Self {
+        let known = Known {
+            ranges: Ranges::default(),
+            busy: BTreeSet::new(),
+            outage: Outage::default(),
+            pulse: Pulse::new(),
+            chance: fastrand::Rng::with_seed(parts.seed),
+            reach: Reach::NotYet,
+            stall: Stall::No,
+        };
+        Self {
+            source,
+            target,
+            settings,
+            parts,
+            status: watch::Sender::new(Status::default()),
+            known: Mutex::new(known),
+            claiming: tokio::sync::Mutex::new(()),
+            merge: Notify::new(),
+            backlog: Notify::new(),
+            limiter: settings.backlog_rate.map(Limiter::new),
+        }
+    }
+
+    pub(crate) const fn status(&self) -> &watch::Sender<Status> {
+        &self.status
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Begins a run: what the last one knew of the database may be of another one.
+    pub(crate) fn begin(&self) {
+        let mut known = self.known();
+        known.ranges = Ranges::default();
+        known.busy.clear();
+        known.outage = Outage::default();
+        known.pulse = Pulse::new();
+        known.reach = Reach::NotYet;
+        known.stall = Stall::No;
+        self.tell(&known, |status| status.quarantined = None);
+    }
+
+    /// A name for a claim.
+    pub(crate) fn writer(&self) -> WriterId {
+        WriterId::of(self.known().chance.u128(..))
+    }
+
+    /// A seed for the pauses of a lane.
+    pub(crate) fn seed(&self) -> u64 {
+        self.known().chance.u64(..)
+    }
+
+    /// Ranges that other lanes work than the one that holds `own`.
+    pub(crate) fn busy(&self, own: Option<Position>) -> Vec<Position> {
+        self.known().busy.iter().copied().filter(|lo| Some(*lo) != own).collect()
+    }
+
+    /// A lane works `lo`.
+    pub(crate) fn hold(&self, lo: Position) {
+        self.known().busy.insert(lo);
+    }
+
+    /// No lane works `lo` any more.
+    pub(crate) fn release(&self, lo: Position) {
+        self.known().busy.remove(&lo);
+    }
+
+    /// How much the backlog lanes have before them.
+    pub(crate) fn backlog_events(&self) -> u64 {
+        self.known().ranges.backlog()
+    }
+
+    /// How many ranges there are.
+    pub(crate) fn range_count(&self) -> usize {
+        self.known().ranges.count()
+    }
+
+    /// Whether the backlog lanes should wait for the live lane.
+    pub(crate) fn live_lags(&self) -> bool {
+        self.known().pulse.live_lag(Instant::now()) > self.settings.live_lag_max
+    }
+
+    /// A claim was committed.
+    pub(crate) fn claimed(&self, claimed: &Claimed) {
+        let mut known = self.known();
+        let busy: Vec<Position> = known.busy.iter().copied().filter(|lo| *lo != claimed.range.lo).collect();
+        known.ranges.learn(&claimed.ranges, &busy);
+        let live = known.ranges.live();
+        known.pulse.reached(live);
+        let has_backlog = known.ranges.backlog() > 0;
+        self.tell(&known, |status| status.quarantined = Some(claimed.quarantined));
+        drop(known);
+        if has_backlog {
+            self.backlog.notify_one();
+        }
+    }
+
+    /// A step's transaction was committed in range `lo`.
+    pub(crate) fn applied(&self, lo: Position, taken: &Taken) {
+        let mut known = self.known();
+        known.ranges.moved(lo, taken.to.next);
+        let live = known.ranges.live();
+        known.pulse.reached(live);
+        known.pulse.committed(Instant::now());
+        self.tell(&known, |status| {
+            status.totals.add(taken.outcome, taken.unavailable());
+            let kept = status.quarantined.unwrap_or_default() + taken.outcome.quarantined;
+            status.quarantined = Some(kept.saturating_sub(taken.outcome.released));
+        });
+    }
+
+    /// An attempt of a lane failed, and it is not the first that something else would explain.
+    pub(crate) fn failed(&self, lane: LaneName, error: &TargetError) {
+        let mut known = self.known();
+        known.outage.failed(lane, error, (self.parts.now)());
+        self.tell(&known, |status| {
+            status.retries += 1;
+            status.error = Some(error.to_string());
+        });
+    }
+
+    /// An attempt of a lane failed that is made again at once.
+    pub(crate) fn delayed(&self, lane: LaneName, error: &TargetError) {
+        tracing::debug!(%lane, %error, "others are in the way; trying again");
+        self.tell(&self.known(), |status| status.retries += 1);
+    }
+
+    /// The database does what a lane asks of it.
+    pub(crate) fn works(&self, lane: LaneName) {
+        let mut known = self.known();
+        known.reach = Reach::Reached;
+        known.pulse.committed(Instant::now());
+        let head = self.source.ends().next;
+        let open = known.ranges.spans().iter().map(|span| span.open(head)).sum();
+        known.outage.works(lane, open);
+        known.end_stall();
+        let is_over = known.outage.since().is_none() && known.stall == Stall::No;
+        self.tell(&known, |status| {
+            if is_over {
+                status.error = None;
+            }
+        });
+    }
+
+    /// A lane has ended.
+    pub(crate) fn left(&self, lane: LaneName) {
+        let mut known = self.known();
+        known.outage.left(lane);
+        self.tell(&known, |_| {});
+    }
+
+    /// Looks at the head and at the pace: called every [`crate::pulse::LOOK_INTERVAL`].
+    pub(crate) fn look(&self) {
+        let (now, ends) = (Instant::now(), self.source.ends());
+        let sent = self.status.borrow().totals.sent;
+        let mut known = self.known();
+        let (live, lowest) = (known.ranges.live(), known.ranges.lowest());
+        known.pulse.look(now, ends.next, live, sent);
+        let has_work = lowest.unwrap_or(ends.first) < ends.next;
+        known.pulse.has_work(now, has_work);
+        let stalled = known.pulse.stalled(now);
+        // NOTE: an outage that was told explains it.
+        let is_stuck = stalled >= self.settings.stall_after && known.outage.since().is_none();
+        match (known.stall, is_stuck) {
+            (Stall::No, true) => {
+                tracing::warn!(
+                    seconds = stalled.as_secs(),
+                    "nothing is committed though there is work: the database is very slow, or hangs"
+                );
+                known.stall = Stall::Told;
+            }
+            (Stall::Told, false) => known.end_stall(),
+            _ => {}
+        }
+        let is_over = known.stall == Stall::No && known.outage.since().is_none();
+        let is_reached = known.reach == Reach::Reached;
+        self.tell(&known, |status| match is_stuck {
+            true => status.error = Some(stuck(stalled)),
+            false if is_over && is_reached && status.state != State::Halted => status.error = None,
+            false => {}
+        });
+    }
+
+    /// Changes the status, and brings the rest of it up to date with what is known.
+    fn tell(&self, known: &Known, change: impl FnOnce(&mut Status)) {
+        let head = self.source.ends().next;
+        self.status.send_if_modified(|status| {
+            let before = status.clone();
+            change(status);
+            status.next = known.ranges.lowest();
+            status.live = known.ranges.live();
+            status.ranges = known.ranges.spans();
+            status.backlog_events = known.ranges.backlog();
+            status.live_lag = known.pulse.live_lag(Instant::now());
+            status.events_per_second = known.pulse.rate();
+            status.outage_since = known.outage.since();
+            // NOTE: what has halted tells so until something works again.
+            if status.state != State::Halted || known.reach == Reach::Reached {
+                status.state = self.state(known, head);
+            }
+            *status != before
+        });
+    }
+
+    fn state(&self, known: &Known, head: Position) -> State {
+        let waits = known.reach == Reach::NotYet
+            || known.stall == Stall::Told
+            || known.outage.has_stopped(LaneName::Live);
+        let behind = known.ranges.live().map_or(0, |live| head.since(live));
+        match known.ranges.backlog() {
+            _ if waits => State::Waiting,
+            0 if behind <= self.settings.batch.events_max as u64 => State::Live,
+            _ => State::CatchingUp,
+        }
+    }
+
+    /// It has halted.
+    pub(crate) fn halted(&self, error: &str) {
+        self.status.send_modify(|status| {
+            status.state = State::Halted;
+            status.error = Some(error.to_owned());
+        });
+    }
+}
+
+fn stuck(stalled: Duration) -> String {
+    let seconds = stalled.as_secs();
+    format!(
+        "nothing was committed for {seconds} s, though there is work: the database is very slow, or hangs"
+    )
+}
