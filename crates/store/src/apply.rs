@@ -23,7 +23,7 @@ use projector::{ApplyError, ApplyOutcome, Batch, Entry, ErrorKind, LogIdentity, 
 use tokio_postgres::Statement;
 use tokio_postgres::types::ToSql;
 
-use crate::claim::bigint;
+use crate::claim::{bigint, parts};
 use crate::connect::{Session, within};
 use crate::error;
 use crate::rows::Provenance;
@@ -88,9 +88,7 @@ impl Applier {
             }
         };
         let [next, from_next, lo] = [batch.to.next, batch.from.next, batch.lo].map(bigint);
-        let [to, from] = [batch.to.digest, batch.from.digest];
-        let [checksum, from_checksum] = [to, from].map(|digest| digest.map(|it| i64::from(it.checksum)));
-        let [at, from_at] = [to, from].map(|digest| digest.map(|it| bigint(it.at)));
+        let [(checksum, at), (from_checksum, from_at)] = [batch.to.digest, batch.from.digest].map(parts);
         let parameters: [&(dyn ToSql + Sync); 9] =
             [&next, &checksum, &at, &log_no, &lo, &from_next, &from_checksum, &from_at, &batch.writer.0];
         let (begun, moved) = tokio::join!(

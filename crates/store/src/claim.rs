@@ -1,9 +1,21 @@
-//! The claim: takes the live range for a writer, in a transaction of its own.
+//! The claim: takes a range for a writer, in a transaction of its own.
+//!
+//! ```text
+//! BEGIN
+//! look the log's number up, add it         anew each time: the database may be another one by now
+//! SELECT … FOR UPDATE                      the wanted range
+//! DELETE … RETURNING                       neighbours that it merges with
+//! judge                                    may abandon the claim, or cut the range
+//! UPDATE, and INSERT of what was cut off   the writer, the backend
+//! COMMIT
+//! ```
+//!
+//! Two lanes of one projector never want the same range; two projectors do, and wait for each other's row.
 
 use event::Position;
 use projector::{
-    ClaimCheck, ClaimError, Cursor, Digest, Divergence, ErrorKind, LogIdentity, RangeState, TargetError,
-    WriterId,
+    Claim, ClaimError, Claimed, Cursor, Digest, ErrorKind, LogIdentity, RangeState, Refusal, TargetError,
+    Wanted, WriterId,
 };
 use tokio_postgres::Row;
 use tokio_postgres::types::{ToSql, Type};
@@ -11,8 +23,11 @@ use uuid::Uuid;
 
 use crate::connect::Session;
 
-const TRIED: &str = "claiming the live range";
+const TRIED: &str = "claiming a range";
 
+/// NOTE: whoever holds a range's row longer than this is ended, where it is a dead predecessor of ours, or waited
+/// for once more.
+const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL lock_timeout = '2s'";
 const FIND_LOG: &str = "SELECT log_no FROM tailwater_logs WHERE log_id = $1";
 const ADD_LOG: &str =
     "INSERT INTO tailwater_logs (log_id, host) VALUES ($1, $2) ON CONFLICT (log_id) DO NOTHING";
@@ -20,60 +35,208 @@ const ADD_LOG: &str =
 const ADD_RANGE: &str = "INSERT INTO tailwater_ranges (log_no, lo, next)
     SELECT $1, $2, $2 WHERE NOT EXISTS (SELECT FROM tailwater_ranges WHERE log_no = $1)
     ON CONFLICT DO NOTHING";
-const LOCK_RANGE: &str = "SELECT lo, next, digest, digest_at, writer FROM tailwater_ranges
-    WHERE log_no = $1 AND hi IS NULL FOR UPDATE";
-const TAKE_RANGE: &str = "UPDATE tailwater_ranges
+const COLUMNS: &str = "lo, next, digest, digest_at, writer, hi, applied_at";
+/// One that is finished and ends where ours begins.
+const MERGE_BELOW: &str = "DELETE FROM tailwater_ranges
+    WHERE log_no = $1 AND hi = $2 AND next = hi AND lo <> ALL ($3) RETURNING lo, digest, digest_at";
+/// One that begins where ours ends, and of which nothing is applied.
+const MERGE_ABOVE: &str = "DELETE FROM tailwater_ranges
+    WHERE log_no = $1 AND lo = $2 AND next = lo AND hi IS NOT NULL AND lo <> ALL ($3) RETURNING hi";
+const RESHAPE: &str = "UPDATE tailwater_ranges SET lo = $3, hi = $4, digest = $5, digest_at = $6
+    WHERE log_no = $1 AND lo = $2";
+const ADD_CUT: &str = "INSERT INTO tailwater_ranges (log_no, lo, next, hi, digest, digest_at)
+    VALUES ($1, $2, $2, $3, $4, $5)";
+const TAKE: &str = "UPDATE tailwater_ranges
     SET writer = $3, backend = pg_backend_pid(), claimed_at = now(),
         backend_start = (SELECT backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid())
     WHERE log_no = $1 AND lo = $2";
+const QUARANTINED: &str = "SELECT count(*) FROM tailwater_quarantine WHERE log_no = $1";
 
 /// A range that is now ours.
-pub(crate) struct Claim {
+pub(crate) struct Taken {
     pub(crate) log_no: i32,
-    pub(crate) range: RangeState,
+    pub(crate) claimed: Claimed,
 }
 
 /// Why a claim was given up; the transaction is still open.
-pub(crate) enum Refusal {
-    Diverged(Divergence),
+pub(crate) enum Failure {
+    Refused(Refusal),
     Target(TargetError),
 }
 
-impl From<TargetError> for Refusal {
+impl From<TargetError> for Failure {
     fn from(error: TargetError) -> Self {
         Self::Target(error)
     }
 }
 
-impl From<Refusal> for ClaimError {
-    fn from(refusal: Refusal) -> Self {
-        match refusal {
-            Refusal::Diverged(divergence) => Self::Diverged(divergence),
-            Refusal::Target(error) => Self::Target(error),
+impl From<Failure> for ClaimError {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Refused(refusal) => refusal.into(),
+            Failure::Target(error) => Self::Target(error),
         }
     }
 }
 
-/// Claims the live range of `log`; makes it, beginning at `first`, where the log has no range.
+/// Claims a range of `log`; `None` when there is none of those wanted, and nothing has changed.
 pub(crate) async fn claim(
     session: &Session,
     log: &LogIdentity,
-    writer: WriterId,
-    first: Position,
-    check: ClaimCheck<'_>,
-) -> Result<Claim, Refusal> {
-    session.run(TRIED, "BEGIN ISOLATION LEVEL READ COMMITTED").await?;
+    claim: &Claim<'_>,
+) -> Result<Option<Taken>, Failure> {
+    session.run(TRIED, BEGIN).await?;
     let log_no = log_no(session, log).await?;
-    let lo = bigint(first.max(Position::FIRST));
-    execute(session, ADD_RANGE, &[(&log_no, Type::INT4), (&lo, Type::INT8)]).await?;
-    let row = query(session, LOCK_RANGE, &[(&log_no, Type::INT4)]).await?.ok_or_else(no_live_range)?;
-    let range = range(&row).map_err(|error| session.error(TRIED, error))?;
-    check(&range).map_err(Refusal::Diverged)?;
-    let lo = bigint(range.lo);
-    execute(session, TAKE_RANGE, &[(&log_no, Type::INT4), (&lo, Type::INT8), (&writer.0, Type::UUID)])
-        .await?;
+    let table = Ranges { session, log_no, busy: claim.busy.iter().copied().map(bigint).collect() };
+    let Some(found) = table.find(claim.wanted).await? else {
+        session.run(TRIED, "ROLLBACK").await?;
+        return Ok(None);
+    };
+    let mut range = found;
+    table.merge_below(&mut range).await?;
+    table.merge_above(&mut range).await?;
+    let cut = (claim.judge)(&range).map_err(Failure::Refused)?;
+    let range = table.cut(&found, range, cut).await?;
+    table.take(range.lo, claim.writer).await?;
+    let (ranges, quarantined) = (table.all().await?, table.quarantined().await?);
     session.run(TRIED, "COMMIT").await?;
-    Ok(Claim { log_no, range })
+    let range = RangeState { writer: Some(claim.writer), ..range };
+    Ok(Some(Taken { log_no, claimed: Claimed { found, range, ranges, quarantined } }))
+}
+
+/// The ranges of one log, in a transaction.
+struct Ranges<'a> {
+    session: &'a Session,
+    log_no: i32,
+    busy: Vec<i64>,
+}
+
+impl Ranges<'_> {
+    /// The wanted range, locked.
+    async fn find(&self, wanted: Wanted) -> Result<Option<RangeState>, Failure> {
+        match wanted {
+            Wanted::Live { first } => {
+                let lo = bigint(first.max(Position::FIRST));
+                execute(self.session, ADD_RANGE, &[(&self.log_no, Type::INT4), (&lo, Type::INT8)]).await?;
+                let found = self.lock("hi IS NULL AND $2::bigint[] IS NOT NULL", "").await?;
+                found.ok_or_else(|| no_live_range().into()).map(Some)
+            }
+            Wanted::This { lo } => {
+                let condition =
+                    format!("lo = {} AND hi IS NOT NULL AND $2::bigint[] IS NOT NULL", bigint(lo));
+                Ok(self.lock(&condition, "").await?)
+            }
+            Wanted::Oldest => {
+                let open = "hi IS NOT NULL AND next < hi AND lo <> ALL ($2)";
+                // NOTE: one that a dead backend still holds comes last, so that the others get on.
+                match self.lock(open, "SKIP LOCKED").await? {
+                    Some(found) => Ok(Some(found)),
+                    None => Ok(self.lock(open, "").await?),
+                }
+            }
+        }
+    }
+
+    async fn lock(&self, condition: &str, how: &str) -> Result<Option<RangeState>, TargetError> {
+        let sql = format!(
+            "SELECT {COLUMNS} FROM tailwater_ranges WHERE log_no = $1 AND {condition}
+             ORDER BY lo LIMIT 1 FOR UPDATE {how}"
+        );
+        let parameters: Parameters<'_> = &[(&self.log_no, Type::INT4), (&self.busy, Type::INT8_ARRAY)];
+        let row = query(self.session, &sql, parameters).await?;
+        row.map(|row| range(&row).map_err(|error| self.session.error(TRIED, error))).transpose()
+    }
+
+    async fn merge_below(&self, range: &mut RangeState) -> Result<(), TargetError> {
+        while let Some(row) = self.delete(MERGE_BELOW, range.lo).await? {
+            let read = || Ok((position(row.try_get(0)?), digest(&row, 1)?));
+            let (lo, last) = read().map_err(|error| self.session.error(TRIED, error))?;
+            range.lo = lo;
+            range.cursor.digest = range.cursor.digest.or(last);
+        }
+        Ok(())
+    }
+
+    async fn merge_above(&self, range: &mut RangeState) -> Result<(), TargetError> {
+        while let Some(hi) = range.hi {
+            let Some(row) = self.delete(MERGE_ABOVE, hi).await? else { break };
+            let above: i64 = row.try_get(0).map_err(|error| self.session.error(TRIED, error))?;
+            range.hi = Some(position(above));
+        }
+        Ok(())
+    }
+
+    async fn delete(&self, sql: &str, at: Position) -> Result<Option<Row>, TargetError> {
+        let at = bigint(at);
+        let parameters: Parameters<'_> =
+            &[(&self.log_no, Type::INT4), (&at, Type::INT8), (&self.busy, Type::INT8_ARRAY)];
+        query(self.session, sql, parameters).await
+    }
+
+    /// Writes the range's new shape, and what was cut off; gives the part that is claimed.
+    ///
+    /// NOTE: the part of a live range before the cut keeps its writer, so that a batch of which nobody knows
+    /// whether it was committed can still be told by it.
+    async fn cut(
+        &self,
+        found: &RangeState,
+        range: RangeState,
+        cut: Option<Cursor>,
+    ) -> Result<RangeState, TargetError> {
+        let Some(cut) = cut else {
+            self.reshape(found.lo, &range).await?;
+            return Ok(range);
+        };
+        let below = RangeState { hi: Some(cut.next), ..range };
+        let above = RangeState { lo: cut.next, cursor: cut, writer: None, applied_at: None, ..range };
+        self.reshape(found.lo, &below).await?;
+        let (lo, hi) = (bigint(above.lo), above.hi.map(bigint));
+        let (checksum, at) = parts(cut.digest);
+        let parameters: Parameters<'_> = &[
+            (&self.log_no, Type::INT4),
+            (&lo, Type::INT8),
+            (&hi, Type::INT8),
+            (&checksum, Type::INT8),
+            (&at, Type::INT8),
+        ];
+        execute(self.session, ADD_CUT, parameters).await?;
+        Ok(if range.hi.is_none() { above } else { below })
+    }
+
+    async fn reshape(&self, name: Position, range: &RangeState) -> Result<(), TargetError> {
+        let (name, lo, hi) = (bigint(name), bigint(range.lo), range.hi.map(bigint));
+        let (checksum, at) = parts(range.cursor.digest);
+        let parameters: Parameters<'_> = &[
+            (&self.log_no, Type::INT4),
+            (&name, Type::INT8),
+            (&lo, Type::INT8),
+            (&hi, Type::INT8),
+            (&checksum, Type::INT8),
+            (&at, Type::INT8),
+        ];
+        execute(self.session, RESHAPE, parameters).await
+    }
+
+    async fn take(&self, lo: Position, writer: WriterId) -> Result<(), TargetError> {
+        let lo = bigint(lo);
+        let parameters: Parameters<'_> =
+            &[(&self.log_no, Type::INT4), (&lo, Type::INT8), (&writer.0, Type::UUID)];
+        execute(self.session, TAKE, parameters).await
+    }
+
+    async fn all(&self) -> Result<Vec<RangeState>, TargetError> {
+        let sql = format!("SELECT {COLUMNS} FROM tailwater_ranges WHERE log_no = $1 ORDER BY lo");
+        let rows = self.session.client().query_typed(&sql, &[(&self.log_no, Type::INT4)]).await;
+        let rows = rows.map_err(|error| self.session.error(TRIED, error))?;
+        rows.iter().map(range).collect::<Result<_, _>>().map_err(|error| self.session.error(TRIED, error))
+    }
+
+    async fn quarantined(&self) -> Result<u64, TargetError> {
+        let row = query(self.session, QUARANTINED, &[(&self.log_no, Type::INT4)]).await?;
+        let count: i64 =
+            row.map_or(Ok(0), |row| row.try_get(0)).map_err(|error| self.session.error(TRIED, error))?;
+        Ok(u64::try_from(count).unwrap_or_default())
+    }
 }
 
 /// The log's number, looked up anew: the database may have been restored, or made anew, since the last claim.
@@ -95,20 +258,32 @@ fn no_live_range() -> TargetError {
     TargetError::new(ErrorKind::Fatal, message)
 }
 
+/// The columns of [`COLUMNS`].
 fn range(row: &Row) -> Result<RangeState, tokio_postgres::Error> {
-    let digest: Option<i64> = row.try_get(2)?;
-    let digest_at: Option<i64> = row.try_get(3)?;
     let writer: Option<Uuid> = row.try_get(4)?;
-    let digest = digest.zip(digest_at).map(|(checksum, at)| Digest {
+    let hi: Option<i64> = row.try_get(5)?;
+    Ok(RangeState {
+        lo: position(row.try_get(0)?),
+        cursor: Cursor { next: position(row.try_get(1)?), digest: digest(row, 2)? },
+        hi: hi.map(position),
+        writer: writer.map(WriterId),
+        applied_at: row.try_get(6)?,
+    })
+}
+
+/// The columns `digest` and `digest_at`, at these places.
+fn digest(row: &Row, column: usize) -> Result<Option<Digest>, tokio_postgres::Error> {
+    let (checksum, at): (Option<i64>, Option<i64>) = (row.try_get(column)?, row.try_get(column + 1)?);
+    Ok(checksum.zip(at).map(|(checksum, at)| Digest {
         // The table's CHECK keeps it within 32 bits.
         checksum: u32::try_from(checksum).unwrap_or(u32::MAX),
         at: position(at),
-    });
-    Ok(RangeState {
-        lo: position(row.try_get(0)?),
-        cursor: Cursor { next: position(row.try_get(1)?), digest },
-        writer: writer.map(WriterId),
-    })
+    }))
+}
+
+/// A digest as its two columns.
+pub(crate) fn parts(digest: Option<Digest>) -> (Option<i64>, Option<i64>) {
+    (digest.map(|it| i64::from(it.checksum)), digest.map(|it| bigint(it.at)))
 }
 
 /// A position as the database holds it. NOTE: a log of 2^63 events does not happen.

@@ -3,14 +3,12 @@
 use std::time::Duration;
 
 use projector::{
-    ApplyError, ApplyOutcome, Batch, ClaimCheck, ClaimError, ErrorKind, Lane, LogIdentity, RangeState,
-    TargetError, WriterId,
+    ApplyError, ApplyOutcome, Batch, Claim, ClaimError, Claimed, ErrorKind, Lane, LogIdentity, TargetError,
 };
 
 use crate::apply::Applier;
-use crate::claim::{self, Claim};
+use crate::claim::{self, Taken};
 use crate::connect::{Session, within};
-use event::Position;
 
 /// How long a claim may take: it waits for one row's lock, for 10 s at the most.
 const CLAIM_LIMIT: Duration = Duration::from_secs(60);
@@ -65,23 +63,20 @@ impl TimescaleLane {
 }
 
 impl Lane for TimescaleLane {
-    async fn claim(
-        &mut self,
-        writer: WriterId,
-        first: Position,
-        check: ClaimCheck<'_>,
-    ) -> Result<RangeState, ClaimError> {
+    async fn claim(&mut self, claim: &Claim<'_>) -> Result<Option<Claimed>, ClaimError> {
         self.enter().map_err(ClaimError::Target)?;
-        let claiming = claim::claim(&self.session, &self.log, writer, first, check);
-        match within(CLAIM_LIMIT, "claiming the live range", claiming).await {
-            Ok(Claim { log_no, range }) => {
-                self.log_no = Some(log_no);
+        let claiming = claim::claim(&self.session, &self.log, claim);
+        match within(CLAIM_LIMIT, "claiming a range", claiming).await {
+            Ok(taken) => {
                 self.condition = Condition::Idle;
-                Ok(range)
+                Ok(taken.map(|Taken { log_no, claimed }| {
+                    self.log_no = Some(log_no);
+                    claimed
+                }))
             }
-            Err(refusal) => {
+            Err(failure) => {
                 self.roll_back().await;
-                Err(refusal.into())
+                Err(failure.into())
             }
         }
     }

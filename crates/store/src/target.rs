@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use projector::{ErrorKind, LogIdentity, Target, TargetError};
+use projector::{ErrorKind, LaneName, LogIdentity, Target, TargetError};
 
 use crate::connect::{Session, application_name};
 use crate::lane::TimescaleLane;
@@ -65,8 +65,8 @@ impl TimescaleTarget {
     }
 
     /// A session for the lane and whether its database has the schema: it may be another database by now.
-    async fn open(&self, log: &LogIdentity) -> Result<(Session, State), TargetError> {
-        let session = Session::open(&self.url, &application_name(&log.log_id, "live")).await?;
+    async fn open(&self, log: &LogIdentity, name: LaneName) -> Result<(Session, State), TargetError> {
+        let session = Session::open(&self.url, &application_name(&log.log_id, &name.to_string())).await?;
         let state = schema::state(&session, &schema::migrator()).await?;
         Ok((session, state))
     }
@@ -75,14 +75,14 @@ impl TimescaleTarget {
 impl Target for TimescaleTarget {
     type Lane = TimescaleLane;
 
-    async fn connect(&self, log: &LogIdentity) -> Result<TimescaleLane, TargetError> {
+    async fn connect(&self, log: &LogIdentity, name: LaneName) -> Result<TimescaleLane, TargetError> {
         if !self.is_prepared.load(Ordering::Relaxed) {
             self.prepare().await?;
         }
-        let (mut session, mut state) = self.open(log).await?;
+        let (mut session, mut state) = self.open(log, name).await?;
         if matches!(state, State::Behind(_)) {
             self.prepare().await?;
-            (session, state) = self.open(log).await?;
+            (session, state) = self.open(log, name).await?;
         }
         match state {
             State::Current => Ok(TimescaleLane::new(session, log.clone())),

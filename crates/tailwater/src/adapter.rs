@@ -58,9 +58,10 @@ impl Source for LogSource {
 fn source_error(asked: Position, error: &ReadError) -> SourceError {
     let position = match error {
         ReadError::Closed => return SourceError::Closed,
+        ReadError::Failed => return SourceError::Away,
         ReadError::Engine { position, .. } | ReadError::Damaged { position, .. } => *position,
         ReadError::Missing { from, .. } => *from,
-        ReadError::Meta { .. } | ReadError::Failed => asked,
+        ReadError::Meta { .. } => asked,
     };
     debug_assert!(position >= asked, "a read fails at what it was asked for, or later");
     SourceError::Unreadable { position, reason: error.to_string() }

@@ -1,9 +1,9 @@
 //! Claims: one live range for a log, and who has it.
 
 use event::Position;
-use projector::{ApplyError, ClaimError, Cursor, Digest, Divergence, Lane, WriterId};
+use projector::{ApplyError, ClaimError, Cursor, Digest, Divergence, Refusal, WriterId};
 
-use crate::support::{Range, World, log, samples};
+use crate::support::{Range, World, claim_live, log, samples};
 
 #[tokio::test]
 async fn the_first_claim_makes_the_live_range_and_the_next_keeps_it() {
@@ -11,11 +11,11 @@ async fn the_first_claim_makes_the_live_range_and_the_next_keeps_it() {
     let writers = [WriterId::random(), WriterId::random()];
     let mut lane = world.lane().await;
 
-    let made = lane.claim(writers[0], Position(7), &|_| Ok(())).await.unwrap();
+    let made = claim_live(&mut lane, writers[0], Position(7), &|_| Ok(None)).await.unwrap().found;
     assert_eq!((made.lo, made.writer), (Position(7), None));
     assert_eq!(made.cursor, Cursor { next: Position(7), digest: None });
 
-    let kept = lane.claim(writers[1], Position(9), &|_| Ok(())).await.unwrap();
+    let kept = claim_live(&mut lane, writers[1], Position(9), &|_| Ok(None)).await.unwrap().found;
     assert_eq!((kept.lo, kept.writer), (Position(7), Some(writers[0])));
 
     let row = "SELECT concat_ws(' ', host, lo, next, hi IS NULL, writer,
@@ -29,8 +29,9 @@ async fn the_first_claim_makes_the_live_range_and_the_next_keeps_it() {
 #[tokio::test]
 async fn a_position_of_zero_begins_at_the_first() {
     let Some(world) = World::new().await else { return };
-    let made = world.lane().await.claim(WriterId::random(), Position(0), &|_| Ok(())).await.unwrap();
-    assert_eq!(made.lo, Position::FIRST);
+    let mut lane = world.lane().await;
+    let made = claim_live(&mut lane, WriterId::random(), Position(0), &|_| Ok(None)).await.unwrap();
+    assert_eq!(made.range.lo, Position::FIRST);
 }
 
 #[tokio::test]
@@ -55,13 +56,11 @@ async fn a_check_that_refuses_changes_nothing_and_the_lane_goes_on() {
 
     let divergence = Divergence::Behind { next: Position(4), log_next: Position(2) };
     let digest = Some(Digest { checksum: 3, at: Position(3) });
-    let refused = range
-        .lane
-        .claim(WriterId::random(), Position(1), &|found| {
-            assert_eq!(found.cursor, Cursor { next: Position(4), digest });
-            Err(divergence.clone())
-        })
-        .await;
+    let refused = claim_live(&mut range.lane, WriterId::random(), Position(1), &|found| {
+        assert_eq!(found.cursor, Cursor { next: Position(4), digest });
+        Err(Refusal::Diverged(divergence.clone()))
+    })
+    .await;
     assert!(matches!(refused, Err(ClaimError::Diverged(found)) if found == divergence));
     assert_eq!(world.text("SELECT t::text FROM tailwater_ranges AS t").await, before);
     range.claim_again().await;
@@ -74,10 +73,10 @@ async fn two_that_claim_a_new_log_at_once_get_one_range() {
     let mut lanes = [world.lane().await, world.lane().await];
     let [one, two] = &mut lanes;
     let (one, two) = tokio::join!(
-        one.claim(WriterId::random(), Position(1), &|_| Ok(())),
-        two.claim(WriterId::random(), Position(1), &|_| Ok(())),
+        claim_live(one, WriterId::random(), Position(1), &|_| Ok(None)),
+        claim_live(two, WriterId::random(), Position(1), &|_| Ok(None)),
     );
-    assert_eq!(one.unwrap().lo, two.unwrap().lo);
+    assert_eq!(one.unwrap().range.lo, two.unwrap().range.lo);
     assert_eq!(world.count("tailwater_ranges").await, 1);
 }
 

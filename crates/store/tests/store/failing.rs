@@ -4,11 +4,11 @@ use std::future::Future;
 use std::time::Duration;
 
 use event::{Event, Position};
-use projector::{ApplyError, ApplyOutcome, ErrorKind, Lane, Target, TargetError, WriterId};
+use projector::{ApplyError, ApplyOutcome, ErrorKind, LaneName, Target, TargetError, WriterId};
 use store::testing::TestDatabase;
 use store::{StoreOptions, TimescaleTarget};
 
-use crate::support::{Range, World, sample, samples, usage};
+use crate::support::{Range, World, claim_live, sample, samples, usage};
 
 fn target_error<T: std::fmt::Debug>(result: Result<T, ApplyError>) -> TargetError {
     match result {
@@ -261,14 +261,15 @@ async fn a_missing_database_may_come_later() {
     let Some(database) = TestDatabase::planned() else { return };
     let target = TimescaleTarget::new(database.url().clone(), StoreOptions::default());
     let log = crate::support::log("home");
-    let error = target.connect(&log).await.err().expect("no database to connect to");
+    let error = target.connect(&log, LaneName::Live).await.err().expect("no database to connect to");
     assert_eq!(error.kind(), ErrorKind::Retry, "{error}");
     assert!(error.to_string().contains("3D000"), "{error}");
 
     let server = store::testing::connect(database.server()).await;
     let name = database.url().database();
     server.batch_execute(&format!("CREATE DATABASE {name} TEMPLATE template0")).await.unwrap();
-    let mut range = Range::claim(target.connect(&log).await.unwrap(), WriterId::random()).await;
+    let mut range =
+        Range::claim(target.connect(&log, LaneName::Live).await.unwrap(), WriterId::random()).await;
     range.apply(&samples("a", 1)).await;
 
     // It goes and comes back empty: the schema is made anew, and the range begins anew.
@@ -276,8 +277,8 @@ async fn a_missing_database_may_come_later() {
     server.batch_execute(&format!("CREATE DATABASE {name} TEMPLATE template0")).await.unwrap();
     let error = target_error(range.try_apply(&samples("b", 1)).await);
     assert_eq!(error.kind(), ErrorKind::Retry, "{error}");
-    let mut again = target.connect(&log).await.unwrap();
-    let state = again.claim(WriterId::random(), Position(1), &|_| Ok(())).await.unwrap();
+    let mut again = target.connect(&log, LaneName::Live).await.unwrap();
+    let state = claim_live(&mut again, WriterId::random(), Position(1), &|_| Ok(None)).await.unwrap().found;
     assert_eq!((state.cursor.next, state.writer), (Position(1), None));
 }
 
@@ -286,7 +287,7 @@ async fn a_server_that_is_not_there_is_tried_again() {
     // Port 1 is nobody's.
     let url = "postgres://postgres@127.0.0.1:1/tailwater?connect_timeout=2".parse().unwrap();
     let target = TimescaleTarget::new(url, StoreOptions::default());
-    let error = target.connect(&crate::support::log("home")).await.err().unwrap();
+    let error = target.connect(&crate::support::log("home"), LaneName::Live).await.err().unwrap();
     assert_eq!(error.kind(), ErrorKind::Retry, "{error}");
     assert!(error.to_string().contains("127.0.0.1:1/tailwater"), "{error}");
 }
@@ -297,7 +298,7 @@ async fn a_server_that_says_nothing_is_given_up() {
     let port = listener.local_addr().unwrap().port();
     let url = format!("postgres://postgres@127.0.0.1:{port}/tailwater?connect_timeout=1").parse().unwrap();
     let target = TimescaleTarget::new(url, StoreOptions::default());
-    let error = target.connect(&crate::support::log("home")).await.err().unwrap();
+    let error = target.connect(&crate::support::log("home"), LaneName::Live).await.err().unwrap();
     assert_eq!(error.kind(), ErrorKind::Retry, "{error}");
     assert!(error.to_string().contains("no answer within 1 s"), "{error}");
 }

@@ -1,6 +1,6 @@
 //! The schema: made once, by one or by many, and never over somebody else's.
 
-use projector::{ErrorKind, Target};
+use projector::{ErrorKind, LaneName, Target};
 use store::testing::TestDatabase;
 use store::{Edition, Extension, Migrate, StoreOptions, TimescaleTarget, migrate};
 use tokio_postgres::Client;
@@ -107,7 +107,7 @@ async fn a_newer_or_another_schema_is_left_alone() {
     let check = async |sql: &str, part: &str| {
         client.batch_execute(sql).await.unwrap();
         let target = TimescaleTarget::new(database.url().clone(), StoreOptions::default());
-        let error = target.connect(&log("home")).await.err().expect(part);
+        let error = target.connect(&log("home"), LaneName::Live).await.err().expect(part);
         assert_eq!(error.kind(), ErrorKind::Fatal);
         assert!(error.to_string().contains(part), "{error}");
     };
@@ -125,11 +125,11 @@ async fn never_means_never() {
     let Some(database) = TestDatabase::create().await else { return };
     let options = StoreOptions { migrate: Migrate::Never, extension: Extension::Create };
     let target = TimescaleTarget::new(database.url().clone(), options);
-    let error = target.connect(&log("home")).await.err().unwrap();
+    let error = target.connect(&log("home"), LaneName::Live).await.err().unwrap();
     assert_eq!(error.kind(), ErrorKind::Fatal);
     assert!(error.to_string().contains("tailwater migrate"), "{error}");
     migrate(database.url(), Extension::Leave).await.unwrap();
-    assert!(target.connect(&log("home")).await.is_ok());
+    assert!(target.connect(&log("home"), LaneName::Live).await.is_ok());
 }
 
 #[tokio::test]

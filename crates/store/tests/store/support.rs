@@ -3,7 +3,8 @@
 use event::wire::Decoded;
 use event::{AgentSample, Event, HostName, LogId, Position, Resources, State, Time, TokenUsage};
 use projector::{
-    ApplyError, ApplyOutcome, Batch, Cursor, Digest, Entry, Lane, LogIdentity, RangeState, Target, WriterId,
+    ApplyError, ApplyOutcome, Batch, Claim, ClaimError, Claimed, Cursor, Digest, Entry, Judge, Lane,
+    LaneName, LogIdentity, RangeState, Target, Wanted, WriterId,
 };
 use store::testing::{TestDatabase, table_checksum};
 use store::{Extension, Migrate, StoreOptions, TimescaleLane, TimescaleTarget};
@@ -38,7 +39,7 @@ impl World {
     }
 
     pub(crate) async fn lane(&self) -> TimescaleLane {
-        self.target.connect(&self.log).await.expect("connect")
+        self.target.connect(&self.log, LaneName::Live).await.expect("connect")
     }
 
     /// A claimed range of this world's log.
@@ -47,7 +48,7 @@ impl World {
     }
 
     pub(crate) async fn range_of(&self, log: &LogIdentity) -> Range {
-        let lane = self.target.connect(log).await.expect("connect");
+        let lane = self.target.connect(log, LaneName::Live).await.expect("connect");
         Range::claim(lane, WriterId::random()).await
     }
 
@@ -89,14 +90,16 @@ pub(crate) struct Range {
 
 impl Range {
     pub(crate) async fn claim(mut lane: TimescaleLane, writer: WriterId) -> Self {
-        let state = lane.claim(writer, Position::FIRST, &|_| Ok(())).await.expect("claim");
+        let state = claim_live(&mut lane, writer, Position::FIRST, &|_| Ok(None)).await.expect("claim").range;
         Self { lane, writer, lo: state.lo, cursor: state.cursor }
     }
 
+    /// Claims the live range again; gives it as it was found.
     pub(crate) async fn claim_again(&mut self) -> RangeState {
-        let state = self.lane.claim(self.writer, Position::FIRST, &|_| Ok(())).await.expect("claim");
-        self.cursor = state.cursor;
-        state
+        let claimed = claim_live(&mut self.lane, self.writer, Position::FIRST, &|_| Ok(None)).await;
+        let Claimed { found, range, .. } = claimed.expect("claim");
+        self.cursor = range.cursor;
+        found
     }
 
     /// Applies events at the range's next positions.
@@ -132,6 +135,17 @@ impl Range {
         world.execute(&sql).await;
         self.claim_again().await;
     }
+}
+
+/// Claims the live range.
+pub(crate) async fn claim_live(
+    lane: &mut TimescaleLane,
+    writer: WriterId,
+    first: Position,
+    judge: Judge<'_>,
+) -> Result<Claimed, ClaimError> {
+    let claim = Claim { writer, wanted: Wanted::Live { first }, busy: &[], judge };
+    lane.claim(&claim).await.map(|claimed| claimed.expect("a live range"))
 }
 
 pub(crate) fn log(host: &str) -> LogIdentity {
