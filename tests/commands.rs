@@ -12,6 +12,26 @@ fn keys(value: &Value) -> Vec<&str> {
     value.as_object().unwrap().keys().map(String::as_str).collect()
 }
 
+/// What `status` tells of a projection beside what other tools build on.
+const PROJECTION_FIELDS: [&str; 16] = [
+    "halt_retry_seconds",
+    "outage_since",
+    "live_next_position",
+    "live_lag_seconds",
+    "backlog_events",
+    "ranges",
+    "events_per_second",
+    "retries",
+    "read",
+    "sent",
+    "inserted",
+    "present",
+    "conflicting",
+    "quarantined",
+    "expired",
+    "unavailable",
+];
+
 #[test]
 fn machine_readable_shapes_hold() {
     let home = tempdir().unwrap();
@@ -24,11 +44,15 @@ fn machine_readable_shapes_hold() {
     assert_eq!(keys(&status["recording"]), ["state", "refused_events", "hole_events", "error"]);
     assert_eq!(status["recording"]["state"], "ok");
     assert_eq!(keys(&status["log"]), log);
+    let projection = keys(&status["projection"]);
+    let (contract, ours) = projection.split_at(6);
     assert_eq!(
-        keys(&status["projection"]),
+        contract,
         ["state", "next_position", "lag_events", "lag_seconds", "unavailable_events", "error"]
     );
+    assert_eq!(ours, PROJECTION_FIELDS);
     assert_eq!(status["projection"]["state"], "disabled");
+    assert_eq!(status["quarantine"]["events"], 0);
     let stat = ask(&["log", "stat", "--format", "json"]);
     assert_eq!(keys(&stat), [&log[..], &["events", "bytes_per_event", "segments", "holes"]].concat());
     assert_eq!((stat["events"].as_u64(), stat["next_position"].as_u64()), (Some(1), Some(2)));

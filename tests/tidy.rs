@@ -32,6 +32,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("clap", &["tailwater"]),
     ("indicatif", &["tailwater"]),
     ("comfy-table", &["tailwater"]),
+    ("prometheus", &["tailwater"]),
     ("rmp-serde", &["event"]),
     ("rmp", &["event"]),
     ("rustix", &["sampler"]),

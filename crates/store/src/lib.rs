@@ -9,6 +9,7 @@ mod claim;
 mod connect;
 mod copy;
 mod error;
+mod identity;
 mod lane;
 mod merge;
 pub mod read;
@@ -21,6 +22,7 @@ mod target;
 pub mod testing;
 mod url;
 
+pub use identity::{DatabaseIdentity, identify};
 pub use lane::TimescaleLane;
 pub use schema::{Edition, Extension, Licence, MigrateOutcome, Migration, edition, migrate};
 pub use target::{Migrate, StoreOptions, TimescaleTarget};

@@ -67,7 +67,8 @@ A bad line refuses the whole request, unless --skip-invalid.")]
     #[command(subcommand)]
     Query(Box<QueryCommand>),
     /// Tell how recording and projecting are doing
-    Status(FormatArgs),
+    #[command(after_help = "Exit code 1 when something is unhealthy, with the reason in the last line.")]
+    Status(StatusArgs),
     /// Look at the log, copy it, bring events in
     #[command(subcommand)]
     Log(LogCommand),
@@ -103,6 +104,12 @@ pub(crate) struct ProjectArgs {
     /// Print the counts as JSON
     #[arg(long)]
     pub json: bool,
+    /// How many connections fill what was missed, beside the live one, from 0 to 8 [setting database.backlog_lanes]
+    #[arg(long, value_name = "N")]
+    pub lanes: Option<String>,
+    /// How many events a second they send together at the most [setting database.backlog_rate]
+    #[arg(long, value_name = "EVENTS")]
+    pub rate: Option<String>,
 }
 
 /// How to print an answer.
@@ -124,6 +131,28 @@ pub(crate) struct FormatArgs {
     /// How to print the answer
     #[arg(long, value_enum, default_value_t)]
     pub format: Format,
+}
+
+/// Flags of `status`.
+#[derive(Clone, Copy, Debug, Args)]
+pub(crate) struct StatusArgs {
+    /// How to print the answer
+    #[arg(long, value_enum, default_value_t)]
+    pub format: StatusFormat,
+}
+
+/// How to print the status.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum StatusFormat {
+    /// For people.
+    #[default]
+    Table,
+    /// For programs.
+    Json,
+    /// For spreadsheets.
+    Csv,
+    /// Metrics, as Prometheus reads them.
+    Prometheus,
 }
 
 /// What to read.
@@ -282,14 +311,18 @@ impl Cli {
     /// The settings that the flags set.
     #[must_use]
     pub(crate) fn overrides(&self) -> Overrides {
-        let listen = match &self.command {
-            Command::Run(run) => run.listen.as_ref(),
-            _ => None,
-        };
+        let (mut listen, mut lanes, mut rate) = (None, None, None);
+        match &self.command {
+            Command::Run(run) => listen = run.listen.as_ref(),
+            Command::Project(project) => (lanes, rate) = (project.lanes.as_ref(), project.rate.as_ref()),
+            _ => {}
+        }
         let flags = [
             ("data_dir", "--data-dir", self.global.data_dir.as_ref()),
             ("database.url", "--database-url", self.global.database_url.as_ref()),
             ("server.listen", "--listen", listen),
+            ("database.backlog_lanes", "--lanes", lanes),
+            ("database.backlog_rate", "--rate", rate),
         ];
         flags
             .into_iter()

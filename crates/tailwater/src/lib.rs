@@ -10,6 +10,7 @@ mod commands;
 pub mod config;
 mod control;
 mod failure;
+mod metrics;
 mod output;
 mod projection;
 mod render;

@@ -61,8 +61,8 @@ pub(crate) struct Sheet {
 impl Sheet {
     /// Two columns, for an answer that is one thing.
     #[must_use]
-    pub(crate) fn of_fields(fields: Vec<(&str, String)>) -> Self {
-        let rows = fields.into_iter().map(|(name, value)| vec![name.to_owned(), value]).collect();
+    pub(crate) fn of_fields<N: Into<String>>(fields: Vec<(N, String)>) -> Self {
+        let rows = fields.into_iter().map(|(name, value)| vec![name.into(), value]).collect();
         Self { columns: vec!["field".to_owned(), "value".to_owned()], rows }
     }
 

@@ -1,18 +1,23 @@
-//! The daemon's own projection: a projector that can be paused while the log changes its identity.
+//! The daemon's own projection: a projector that can be paused while the log changes its identity, and that runs
+//! again by itself where what has halted it may heal (`docs/decisions/0012-halts-that-heal.md`).
 
-use std::sync::Arc;
+use std::convert::Infallible;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
+use event::span;
 use eventlog::{DatabaseHash, EventLog};
-use projector::Until;
+use projector::{Halt, State, Until};
 use store::DatabaseUrl;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
 use crate::failure::{Failure, chain};
 use crate::service::{Live, LogProjector, Projecting, blocking, projector};
-use crate::watch;
+use crate::watch::hold_back;
 
 /// Stops the projection for as long as it lives.
 #[derive(Debug)]
@@ -55,66 +60,165 @@ pub(crate) async fn start(
     let (Some(database), Some(fingerprint)) = (&config.database, fingerprint) else {
         return Ok((Projecting::Disabled, None));
     };
-    let projector = projector(log, database.clone(), config.migrate);
+    let runner = Runner {
+        projector: projector(log, database.clone(), config.migrate, config.backlog),
+        log: log.clone(),
+        database: fingerprint,
+        halt_retry: config.halt_retry,
+        told: Mutex::new(None),
+        retry: watch::Sender::new(None),
+        quarantined: Arc::default(),
+    };
     let (pauser, pauses) = mpsc::channel(1);
-    let live = Live { database: database.clone(), status: projector.status(), pauser };
-    let (log, stop) = (log.clone(), stop.clone());
-    let task = tokio::spawn(async move {
-        let run = |stop| run(&projector, &log, fingerprint, stop);
-        project(run, pauses, &stop).await;
-    });
+    let live = Live {
+        database: database.clone(),
+        status: runner.projector.status(),
+        pauser,
+        halt_retry: runner.retry.subscribe(),
+        quarantined_before: Arc::clone(&runner.quarantined),
+    };
+    let stop = stop.clone();
+    let task = tokio::spawn(async move { project(|stop| runner.run(stop), pauses, &stop).await });
     Ok((Projecting::Live(Arc::new(live)), Some(task)))
 }
 
+/// What comes after a run of the projector.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum After {
+    /// Only a pause, or the end: it was told to stop, or has halted until a person acts.
+    Nothing,
+    /// Another run, after this time.
+    Again(Duration),
+}
+
 /// Projects until it is told to stop, with pauses. What has halted begins again after a pause.
-async fn project<W: Future<Output = ()>>(
+async fn project<W: Future<Output = After>>(
     run: impl Fn(CancellationToken) -> W,
     mut pauses: mpsc::Receiver<PauseRequest>,
     stop: &CancellationToken,
 ) {
     while !stop.is_cancelled() {
         let until_paused = stop.child_token();
-        let request = {
+        let (mut request, mut after) = (None, After::Nothing);
+        {
             let work = run(until_paused.clone());
             tokio::pin!(work);
-            let request = tokio::select! {
-                () = &mut work => None,
-                request = pauses.recv() => request,
-            };
+            tokio::select! {
+                outcome = &mut work => after = outcome,
+                asked = pauses.recv() => request = asked,
+            }
             if request.is_some() {
                 until_paused.cancel();
                 work.await;
             }
-            request
-        };
-        // NOTE: here it was told to stop, or has halted: only a pause, or the end, is to come.
-        let request = match request {
-            Some(request) => Some(request),
-            None => tokio::select! {
-                () = stop.cancelled() => None,
-                request = pauses.recv() => request,
-            },
-        };
+        }
+        if request.is_none() {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                asked = pauses.recv() => request = asked,
+                () = until_again(after) => continue,
+            }
+        }
         let Some(PauseRequest { stopped, go_on }) = request else { return };
         let _ = stopped.send(());
         let _ = go_on.await;
     }
 }
 
-/// Projects, and tells the log how far the database is: a log that is given another identity between two runs is
-/// told nothing that was true of the old one.
-async fn run(projector: &LogProjector, log: &EventLog, database: DatabaseHash, stop: CancellationToken) {
-    let outcome = tokio::select! {
-        // NOTE: the projector first, for it begins by forgetting where the database was.
-        biased;
-        outcome = projector.run(Until::Stopped, &stop) => outcome,
-        never = watch::hold_back(log, database, projector.status()) => match never {},
-    };
-    if let Some(next) = projector.status().borrow().next {
-        log.projected(database, next);
+/// Waits until the projector shall run again by itself.
+async fn until_again(after: After) {
+    match after {
+        After::Nothing => std::future::pending().await,
+        After::Again(pause) => tokio::time::sleep(pause).await,
     }
-    if let Err(halt) = outcome {
-        let error = chain(&halt);
-        tracing::error!(error, "projecting has halted until tailwater is restarted; recording goes on");
+}
+
+/// Runs the projector, and tells what its halts mean.
+struct Runner {
+    projector: LogProjector,
+    log: EventLog,
+    database: DatabaseHash,
+    halt_retry: Duration,
+    /// The halt that was told last; `None` since something has worked.
+    told: Mutex<Option<String>>,
+    /// After how long what has halted runs again.
+    retry: watch::Sender<Option<Duration>>,
+    /// How many events the database kept in its quarantine when the last run ended.
+    quarantined: Arc<AtomicU64>,
+}
+
+impl Runner {
+    /// Projects, and tells the log how far the database is: a log that is given another identity between two runs is
+    /// told nothing that was true of the old one.
+    async fn run(&self, stop: CancellationToken) -> After {
+        let (log, status) = (&self.log, self.projector.status());
+        if let Some(kept) = status.borrow().quarantined {
+            self.quarantined.store(kept, Ordering::Relaxed);
+        }
+        let outcome = tokio::select! {
+            // NOTE: the projector first, for it begins by forgetting where the database was.
+            biased;
+            outcome = self.projector.run(Until::Stopped, &stop) => outcome,
+            never = self.tell_end() => match never {},
+            never = hold_back(log, self.database, status.clone()) => match never {},
+        };
+        if let Some(next) = status.borrow().next {
+            log.projected(self.database, next);
+        }
+        outcome.map_or_else(|halt| self.halted(&halt), |_| After::Nothing)
+    }
+
+    fn told(&self) -> MutexGuard<'_, Option<String>> {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tells once that what had halted works again.
+    async fn tell_end(&self) -> Infallible {
+        let mut status = self.projector.status();
+        let works = status.wait_for(|status| status.state != State::Halted).await.is_ok();
+        if works && self.told().take().is_some() {
+            tracing::info!("projecting goes on");
+        }
+        std::future::pending().await
+    }
+
+    /// Tells a halt, unless the same was told already, and says what comes after it.
+    fn halted(&self, halt: &Halt) -> After {
+        let error = chain(halt);
+        let after = after(halt, self.halt_retry);
+        let is_new = self.told().replace(error.clone()).as_ref() != Some(&error);
+        match after {
+            After::Nothing => {
+                self.retry.send_replace(None);
+                if is_new {
+                    tracing::error!(error, "projecting has halted until a person acts; recording goes on");
+                }
+            }
+            After::Again(pause) => {
+                self.retry.send_replace(Some(pause));
+                if is_new {
+                    let every = span::display(pause);
+                    tracing::error!(
+                        error,
+                        every,
+                        "projecting has halted and tries again by itself; recording goes on"
+                    );
+                }
+            }
+        }
+        after
+    }
+}
+
+/// What a halt leaves to do.
+///
+/// NOTE: what the database refuses its owner can mend there, without a word to us. What does not fit together, the
+/// log and the database or two writers, no waiting mends.
+const fn after(halt: &Halt, pause: Duration) -> After {
+    match halt {
+        Halt::Target(_) => After::Again(pause),
+        Halt::Diverged(_) | Halt::Source(_) | Halt::Miscounted { .. } | Halt::TwoWriters { .. } => {
+            After::Nothing
+        }
     }
 }

@@ -21,7 +21,8 @@ use crate::service::ProjectAnswer;
 /// When no database is set, or the projection has halted.
 pub(crate) async fn project(config: &Config, args: &ProjectArgs) -> Result<(), Failure> {
     let database = config.database.as_ref().ok_or_else(no_database)?;
-    let task = Task::Project { database_url: database.secret(), until_head: args.until_head };
+    let (database_url, backlog) = (database.secret(), config.backlog);
+    let task = Task::Project { database_url, until_head: args.until_head, backlog };
     // NOTE: without an end there is nothing to measure against.
     let bar = if args.until_head { bar::of_events() } else { ProgressBar::hidden() };
     let waiting = RefCell::new(None);

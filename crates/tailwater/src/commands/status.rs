@@ -1,61 +1,164 @@
 //! `tailwater status`: how recording and projecting are doing.
 
+use serde_json::Value;
+
 use crate::access::{self, Missing};
-use crate::cli::{Format, FormatArgs};
+use crate::cli::{Format, StatusArgs, StatusFormat};
 use crate::config::Config;
 use crate::control::Task;
 use crate::failure::Failure;
 use crate::output::{self, Sheet};
-use crate::service::StatusAnswer;
+use crate::service::{MetricsAnswer, ProjectionObject, RangeObject, StatusAnswer};
+
+/// How many ranges a person is shown; there are more while lanes work on a long backlog.
+const RANGES_SHOWN: usize = 4;
 
 /// Prints the status.
 ///
 /// # Errors
 /// Exit code 1 when something is unhealthy: which, in one line behind the answer.
-pub(crate) async fn status(config: &Config, args: &FormatArgs) -> Result<(), Failure> {
-    let answer = access::ask(config, Task::Status, Vec::new(), Missing::Refuse, access::print).await?;
-    let status: StatusAnswer = access::understood(answer.clone())?;
-    if args.format == Format::Json {
-        output::json(&answer)?;
-    } else {
-        sheet(&status, args.format).print(args.format)?;
-    }
-    status.ailment().map_or(Ok(()), |ailment| Err(Failure::unhealthy(ailment)))
+pub(crate) async fn status(config: &Config, args: &StatusArgs) -> Result<(), Failure> {
+    let task = if args.format == StatusFormat::Prometheus { Task::Metrics } else { Task::Status };
+    let answer = access::ask(config, task, Vec::new(), Missing::Refuse, access::print).await?;
+    let ailment = match args.format {
+        StatusFormat::Prometheus => {
+            let metrics: MetricsAnswer = access::understood(answer)?;
+            output::lines(&metrics.text)?;
+            metrics.ailment
+        }
+        StatusFormat::Json => {
+            output::json(&answer)?;
+            access::understood::<StatusAnswer>(answer)?.ailment()
+        }
+        StatusFormat::Csv => {
+            Sheet::of_fields(flat(&answer)).print(Format::Csv)?;
+            access::understood::<StatusAnswer>(answer)?.ailment()
+        }
+        StatusFormat::Table => {
+            let status: StatusAnswer = access::understood(answer)?;
+            for_people(&status).print(Format::Table)?;
+            status.ailment()
+        }
+    };
+    ailment.map_or(Ok(()), |ailment| Err(Failure::unhealthy(ailment)))
 }
 
-fn sheet(status: &StatusAnswer, format: Format) -> Sheet {
+/// Every number and text of the answer by its path; samplers by their name.
+fn flat(answer: &Value) -> Vec<(String, String)> {
+    let mut fields = Vec::new();
+    let objects = answer.as_object().into_iter().flatten();
+    for (name, object) in objects {
+        let values = object.as_object().into_iter().flatten();
+        fields.extend(values.map(|(field, value)| (format!("{name}.{field}"), cell(value))));
+    }
+    let samplers = answer.get("samplers").and_then(Value::as_array).into_iter().flatten();
+    fields.extend(samplers.map(sampler));
+    fields
+}
+
+fn cell(value: &Value) -> String {
+    match value {
+        Value::Null => String::new(),
+        Value::String(text) => text.clone(),
+        value => value.to_string(),
+    }
+}
+
+fn for_people(status: &StatusAnswer) -> Sheet {
     let (log, recording) = (&status.log, &status.recording);
-    let projection = &status.projection;
-    let text = |value: Option<String>| value.unwrap_or_default();
-    let bytes = if format == Format::Table { output::bytes(log.bytes) } else { log.bytes.to_string() };
+    let text = |value: &Option<String>| value.clone().unwrap_or_default();
     let mut fields = vec![
-        ("log.id", log.id.clone()),
-        ("log.host", log.host.clone()),
-        ("log.first_position", log.first_position.to_string()),
-        ("log.next_position", log.next_position.to_string()),
-        ("log.durable_position", log.durable_position.to_string()),
-        ("log.bytes", bytes),
-        ("recording.state", recording.state.clone()),
-        ("recording.refused_events", recording.refused_events.to_string()),
-        ("recording.hole_events", recording.hole_events.to_string()),
-        ("recording.error", text(recording.error.clone())),
-        ("projection.state", projection.state.clone()),
-        ("projection.next_position", text(projection.next_position.map(|next| next.to_string()))),
-        ("projection.lag_events", text(projection.lag_events.map(|lag| lag.to_string()))),
-        ("projection.lag_seconds", text(projection.lag_seconds.map(|lag| format!("{lag:.3}")))),
-        ("projection.unavailable_events", projection.unavailable_events.to_string()),
-        ("projection.error", text(projection.error.clone())),
-        ("quarantine.events", status.quarantine.events.to_string()),
-        ("gaps.events", status.gaps.events.to_string()),
+        ("log", format!("{} of {}", log.id, log.host)),
+        ("log.positions", format!("{} to {}", count(log.first_position), count(log.next_position - 1))),
+        ("log.durable", format!("to {}", count(log.durable_position))),
+        ("log.bytes", output::bytes(log.bytes)),
+        ("recording", recording.state.clone()),
+        ("recording.refused", output::counted(recording.refused_events, "event")),
+        ("recording.holes", output::counted(recording.hole_events, "position")),
+        ("recording.error", text(&recording.error)),
     ];
-    let samplers: Vec<(String, String)> = status.samplers.iter().map(sampler).collect();
-    fields.extend(samplers.iter().map(|(name, state)| (name.as_str(), state.clone())));
+    fields.extend(projection(&status.projection));
+    fields.push(("quarantine", output::counted(status.quarantine.events, "event")));
+    fields.push(("gaps", output::counted(status.gaps.events, "event")));
+    fields.retain(|(name, value)| !value.is_empty() || !name.ends_with("error"));
+    let mut fields: Vec<(String, String)> =
+        fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+    fields.extend(status.samplers.iter().map(sampler));
     Sheet::of_fields(fields)
 }
 
+fn count(number: u64) -> String {
+    output::count(number)
+}
+
+/// A projection in a few lines; nothing but its state where there is nothing to tell.
+fn projection(it: &ProjectionObject) -> Vec<(&'static str, String)> {
+    let mut fields = vec![("projection", it.state.clone())];
+    if let Some(since) = &it.outage_since {
+        fields.push(("projection.outage", format!("since {since}")));
+    }
+    if let Some(lag) = it.lag_events {
+        fields.push(("projection.progress", progress(&it.ranges)));
+        fields.push(("projection.lag", lag_in_words(it, lag)));
+        fields.push(("projection.rate", format!("{} events/s", count(it.events_per_second))));
+        fields.push(("projection.done", done(it)));
+    }
+    if it.retries > 0 {
+        fields.push(("projection.retries", count(it.retries)));
+    }
+    fields.push(("projection.error", it.error.clone().unwrap_or_default()));
+    fields
+}
+
+fn lag_in_words(it: &ProjectionObject, lag: u64) -> String {
+    let mut text = output::counted(lag, "event");
+    if let Some(seconds) = it.lag_seconds.filter(|_| lag > 0) {
+        text.push_str(&format!(", the oldest of {seconds:.1} s ago"));
+    }
+    if let Some(backlog) = it.backlog_events.filter(|backlog| *backlog > 0) {
+        let live = it.live_lag_seconds.unwrap_or_default();
+        text.push_str(&format!("; {} of them backlog, live {live:.1} s behind", count(backlog)));
+    }
+    text
+}
+
+fn done(it: &ProjectionObject) -> String {
+    let counts = &it.counts;
+    let mut text = format!("{} new, {} present", count(counts.inserted), count(counts.present));
+    for (number, what) in [
+        (counts.conflicting, "conflicting"),
+        (counts.quarantined, "quarantined"),
+        (counts.expired, "expired"),
+        (counts.unavailable, "gone from the log"),
+    ] {
+        if number > 0 {
+            text.push_str(&format!(", {} {what}", count(number)));
+        }
+    }
+    text
+}
+
+/// The ranges in one line: what is done, and where the lanes are in what is not.
+fn progress(ranges: &[RangeObject]) -> String {
+    let mut parts: Vec<String> = ranges.iter().take(RANGES_SHOWN).map(range).collect();
+    if let Some(more) = ranges.len().checked_sub(RANGES_SHOWN).filter(|more| *more > 0) {
+        parts.push(format!("{more} more"));
+    }
+    parts.join(", ")
+}
+
+fn range(range: &RangeObject) -> String {
+    let (lo, next) = (count(range.lo), count(range.next));
+    match range.hi.map(|hi| (hi, count(hi - 1))) {
+        Some((hi, last)) if range.next >= hi => format!("{lo}..{last} done"),
+        Some((_, last)) => format!("{lo}..{last} at {next}"),
+        None => format!("{lo}.. at {next}"),
+    }
+}
+
 /// A sampler in a line: its state, when it ran last, and its error.
-fn sampler(sampler: &serde_json::Value) -> (String, String) {
-    let text = |field: &str| sampler.get(field).and_then(serde_json::Value::as_str).unwrap_or_default();
+fn sampler(sampler: &Value) -> (String, String) {
+    let text = |field: &str| sampler.get(field).and_then(Value::as_str).unwrap_or_default();
     let mut state = text("state").to_owned();
     for (label, field) in [("last run", "last_run"), ("error", "error")] {
         if !text(field).is_empty() {
@@ -63,4 +166,47 @@ fn sampler(sampler: &serde_json::Value) -> (String, String) {
         }
     }
     (format!("sampler.{}", text("name")), state)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn progress_is_one_short_line() {
+        let check = |ranges: &[(u64, u64, u64)], text: &str| {
+            let object =
+                |&(lo, next, hi): &(u64, u64, u64)| RangeObject { lo, next, hi: (hi > 0).then_some(hi) };
+            let ranges: Vec<RangeObject> = ranges.iter().map(object).collect();
+            assert_eq!(progress(&ranges), text);
+        };
+        check(&[], "");
+        check(&[(1, 7, 0)], "1.. at 7");
+        check(
+            &[(1, 5_000, 5_000), (5_000, 6_000, 9_000), (9_000, 9_001, 0)],
+            "1..4,999 done, 5,000..8,999 at 6,000, 9,000.. at 9,001",
+        );
+        let many: Vec<(u64, u64, u64)> = (1..7).map(|lo| (lo, lo, lo + 1)).collect();
+        check(&many, "1..1 at 1, 2..2 at 2, 3..3 at 3, 4..4 at 4, 2 more");
+    }
+
+    #[test]
+    fn csv_has_every_field_and_each_sampler() {
+        let answer = serde_json::json!({
+            "log": { "id": "x", "bytes": 5 }, "jobs": [], "projection": { "error": null, "ranges": [{ "lo": 1 }] },
+            "samplers": [{ "name": "host", "state": "failing", "last_run": null, "error": "no /proc" }],
+        });
+        let fields: Vec<String> =
+            flat(&answer).iter().map(|(name, value)| format!("{name}={value}")).collect();
+        assert_eq!(
+            fields,
+            [
+                "log.id=x",
+                "log.bytes=5",
+                "projection.error=",
+                "projection.ranges=[{\"lo\":1}]",
+                "sampler.host=failing; error no /proc",
+            ]
+        );
+    }
 }

@@ -85,6 +85,24 @@ pub const CATALOGUE: &[Setting] = &[
         "whether run and project make and upgrade the tables themselves",
     ),
     plain(
+        "database.backlog_lanes",
+        &["TAILWATER_DATABASE_BACKLOG_LANES"],
+        Some("2"),
+        "how many connections fill what an outage has left, beside the live one, from 0 (it does all) to 8",
+    ),
+    plain(
+        "database.backlog_rate",
+        &["TAILWATER_DATABASE_BACKLOG_RATE"],
+        None,
+        "how many events a second they send together at the most, from 1 on; unset: as many as they can",
+    ),
+    plain(
+        "database.halt_retry",
+        &["TAILWATER_DATABASE_HALT_RETRY"],
+        Some("1m"),
+        "how often run tries again what the database's tables, permissions or passwords have halted, from 100ms to 1h",
+    ),
+    plain(
         "server.listen",
         &["TAILWATER_SERVER_LISTEN"],
         Some("127.0.0.1:9470"),

@@ -1,11 +1,13 @@
 //! The configuration as meant: every value checked, with its type.
 
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use event::span;
 use sampler::tmux::SessionPattern;
+use serde::{Deserialize, Serialize};
 
 use crate::failure::chain;
 
@@ -26,6 +28,10 @@ pub struct Config {
     pub database: Option<store::DatabaseUrl>,
     /// Whether to make and upgrade its tables.
     pub migrate: store::Migrate,
+    /// How what an outage has left is filled.
+    pub backlog: Backlog,
+    /// How often a projection is tried again that has halted for what may heal in the database.
+    pub halt_retry: Duration,
     /// The address of the HTTP server.
     pub listen: SocketAddr,
     /// Sampling this machine, if it is wanted.
@@ -33,6 +39,18 @@ pub struct Config {
     /// Sampling tmux sessions, if it is wanted.
     pub tmux: Option<TmuxSampling>,
 }
+
+/// How what an outage has left is filled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Backlog {
+    /// How many lanes do it, beside the live one.
+    pub lanes: u32,
+    /// How many events a second they send together at the most.
+    pub rate: Option<NonZeroU32>,
+}
+
+/// The most backlog lanes: more of them wait for each other in the server.
+const BACKLOG_LANES_MAX: u32 = 8;
 
 /// How to sample this machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,6 +89,11 @@ impl Config {
                 true => store::Migrate::Auto,
                 false => store::Migrate::Never,
             },
+            backlog: Backlog {
+                lanes: required(raw, "database.backlog_lanes", lanes)?,
+                rate: optional(raw, "database.backlog_rate", rate)?,
+            },
+            halt_retry: required(raw, "database.halt_retry", interval)?,
             listen: required(raw, "server.listen", |text| {
                 text.parse().map_err(|_| format!("{text:?} is not an address such as 127.0.0.1:9470"))
             })?,
@@ -144,7 +167,16 @@ fn flag(text: &str) -> Result<bool, String> {
     }
 }
 
-/// How often to sample: from 100 ms to an hour.
+fn lanes(text: &str) -> Result<u32, String> {
+    let lanes = text.parse().ok().filter(|lanes| *lanes <= BACKLOG_LANES_MAX);
+    lanes.ok_or_else(|| format!("{text:?} is not a whole number from 0 to {BACKLOG_LANES_MAX}"))
+}
+
+fn rate(text: &str) -> Result<NonZeroU32, String> {
+    text.parse().map_err(|_| format!("{text:?} is not a whole number of events a second, from 1 on"))
+}
+
+/// How often something is done: from 100 ms to an hour.
 fn interval(text: &str) -> Result<Duration, String> {
     span::parse(text)
         .filter(|span| (Duration::from_millis(100)..=Duration::from_secs(3_600)).contains(span))
@@ -182,6 +214,9 @@ mod tests {
         let defaults = eventlog::Settings::default();
         assert_eq!(config.log, LogBounds { bounds: defaults.bounds, backpressure: defaults.backpressure });
         assert_eq!(config.database, None);
+        let defaults = projector::Settings::default();
+        assert_eq!(config.backlog, Backlog { lanes: defaults.backlog_lanes, rate: defaults.backlog_rate });
+        assert_eq!(config.halt_retry, Duration::from_secs(60));
         assert_eq!(config.host, Some(HostSampling { interval: Duration::from_secs(5) }));
         assert!(config.tmux.is_some());
     }
@@ -212,6 +247,15 @@ mod tests {
         check("host.interval", "0s", "from 100ms to 1h");
         check("tmux.pattern", "(", "no regular expression");
         check("tmux.pattern", "a.*", "agent");
+        for (key, bad) in [
+            ("database.backlog_lanes", ["9", "-1", "two"]),
+            ("database.backlog_rate", ["0", "1.5", "5000000000"]),
+            ("database.halt_retry", ["0s", "60", "2h"]),
+        ] {
+            for text in bad {
+                check(key, text, "is not a");
+            }
+        }
         check("database.url", "postgres://user:sekret@:x/", "database");
     }
 }

@@ -10,5 +10,5 @@ mod raw;
 
 pub use bounds::LogBounds;
 pub use catalogue::{CATALOGUE, Setting};
-pub use meaning::{Config, HostSampling, TmuxSampling};
+pub use meaning::{Backlog, Config, HostSampling, TmuxSampling};
 pub use raw::{ConfigError, Origin, Overrides, RawConfig, RawValue, default_path};

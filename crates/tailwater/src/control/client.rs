@@ -23,6 +23,7 @@ const fn lost(task: &Task) -> &'static str {
             "the daemon ended before it answered; whether it imported the part that was under way is not known"
         }
         Task::Status
+        | Task::Metrics
         | Task::LogStat
         | Task::Project { .. }
         | Task::LogTail { .. }

@@ -19,11 +19,12 @@ use serde_json::Value;
 
 use self::output::Told;
 use crate::cli::Format;
+use crate::config::Backlog;
 use crate::selection::{Place, Selection};
 use crate::service::Begin;
 
 /// The version of this protocol.
-pub(crate) const PROTOCOL: u32 = 2;
+pub(crate) const PROTOCOL: u32 = 3;
 
 /// The most bytes of a request line.
 pub(crate) const REQUEST_LINE_BYTES_MAX: u64 = 64 * 1024;
@@ -51,6 +52,8 @@ pub(crate) enum Task {
     },
     /// Tell how recording and projecting are doing.
     Status,
+    /// Tell it as metrics.
+    Metrics,
     /// Measure the log.
     LogStat,
     /// Project into a database until everything that is in the log now is there, or for ever.
@@ -59,6 +62,8 @@ pub(crate) enum Task {
         database_url: String,
         /// Whether to stop at the head.
         until_head: bool,
+        /// How what was missed is filled.
+        backlog: Backlog,
     },
     /// Tell the last events of a selection, and then what comes.
     LogTail {
@@ -107,6 +112,7 @@ impl Task {
         match self {
             Self::Record { bytes, .. } | Self::Import { bytes, .. } => *bytes,
             Self::Status
+            | Self::Metrics
             | Self::LogStat
             | Self::Project { .. }
             | Self::LogTail { .. }

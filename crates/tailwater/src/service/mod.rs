@@ -24,7 +24,7 @@ pub(crate) use import::ImportAnswer;
 pub(crate) use project::{Live, LogProjector, ProjectAnswer, projector};
 pub(crate) use record::record;
 pub(crate) use status::HoleObject;
-pub(crate) use status::{LogStatAnswer, StatusAnswer};
+pub(crate) use status::{LogStatAnswer, MetricsAnswer, ProjectionObject, RangeObject, StatusAnswer};
 pub(crate) use upkeep::{AdoptAnswer, Damage, RepairAnswer, TrimAnswer, VerifyAnswer, repair_unopened};
 pub(crate) use walk::{Begin, WalkAnswer};
 
@@ -82,9 +82,10 @@ impl Handler for Service {
                 blocking(move || record(&log, &body, skip_invalid)).await.and_then(answer)
             }
             Task::Status => answer(self.status().await?),
+            Task::Metrics => answer(self.metrics().await?),
             Task::LogStat => answer(self.log_stat().await?),
-            Task::Project { database_url, until_head } => {
-                answer(self.project(&database_url, until_head, output, stop).await?)
+            Task::Project { database_url, until_head, backlog } => {
+                answer(self.project(&database_url, until_head, backlog, output, stop).await?)
             }
             Task::LogTail { selection, begin, follow, format } => {
                 let style = Style::Tail(format);

@@ -1,10 +1,11 @@
 //! Projecting on request: into any database, until everything that is in the log now is there, or for ever.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use event::Position;
-use projector::{Halt, Projector, Settings, State, Status, Totals, Until};
+use event::{Position, span};
+use projector::{ErrorKind, Halt, Projector, Settings, State, Status, Totals, Until};
 use serde::{Deserialize, Serialize};
 use store::{DatabaseUrl, StoreOptions, TimescaleTarget};
 use tokio::sync::watch;
@@ -13,6 +14,7 @@ use tracing::Instrument;
 
 use super::Service;
 use crate::adapter::LogSource;
+use crate::config::Backlog;
 use crate::control::Progress;
 use crate::control::output::Output;
 use crate::failure::{Failure, chain};
@@ -27,7 +29,72 @@ pub(crate) struct Live {
     pub status: watch::Receiver<Status>,
     /// Stops it for a while.
     pub pauser: Pauser,
+    /// After how long what has halted is tried again; `None` when only a person can end that.
+    pub halt_retry: watch::Receiver<Option<Duration>>,
+    /// How many events the database kept in its quarantine when the projector, which asks anew, began to run.
+    pub quarantined_before: Arc<AtomicU64>,
 }
+
+impl Live {
+    /// Whether this URL leads to the daemon's own database, however it is spelled. Waits until that can be told.
+    ///
+    /// IMPORTANT: two projectors of one log into one database overtake each other until one halts. So nothing
+    /// begins while the other database is away: it could be ours when it comes back.
+    async fn leads_to(&self, other: &DatabaseUrl, output: &Output, stop: &CancellationToken) -> bool {
+        if self.database.same_database(other) {
+            return true;
+        }
+        loop {
+            match store::identify(other).await {
+                // NOTE: asked after the other one has answered: a database that is away then is another.
+                Ok(found) => return store::identify(&self.database).await.is_ok_and(|own| own == found),
+                Err(error) if matches!(error.kind(), ErrorKind::Retry | ErrorKind::Busy) => {
+                    output.progress(Progress { waiting: Some(error.to_string()), ..Progress::default() });
+                }
+                // NOTE: the projector meets the same, and says so.
+                Err(_) => return false,
+            }
+            tokio::select! {
+                () = stop.cancelled() => return false,
+                () = tokio::time::sleep(IDENTIFY_PAUSE) => {}
+            }
+        }
+    }
+
+    /// What has halted, in one line: why, and what ends it.
+    fn halted(&self, error: Option<&str>) -> String {
+        halt_text(self.halt_retry(), error.unwrap_or_default())
+    }
+
+    /// After how long what has halted is tried again; `None` when only a person can end that.
+    #[must_use]
+    pub(crate) fn halt_retry(&self) -> Option<Duration> {
+        *self.halt_retry.borrow()
+    }
+
+    /// How many events the database keeps in its quarantine, as it was known last.
+    #[must_use]
+    pub(crate) fn quarantined(&self) -> u64 {
+        let kept = self.status.borrow().quarantined;
+        kept.unwrap_or_else(|| self.quarantined_before.load(Ordering::Relaxed))
+    }
+}
+
+/// A halted projection in one line: why, and what ends it.
+#[must_use]
+pub(crate) fn halt_text(retry: Option<Duration>, error: &str) -> String {
+    match retry {
+        Some(retry) => {
+            format!("projecting has halted and tries again every {}: {error}", span::display(retry))
+        }
+        None => format!(
+            "projecting has halted until a person acts; a restart, `log adopt` or `log repair` begins it again: {error}"
+        ),
+    }
+}
+
+/// How long between two attempts to find out which database it is.
+const IDENTIFY_PAUSE: Duration = Duration::from_millis(500);
 
 /// The answer to `project`. Other tools build on it.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -80,9 +147,12 @@ pub(crate) fn projector(
     log: &eventlog::EventLog,
     database: DatabaseUrl,
     migrate: store::Migrate,
+    backlog: Backlog,
 ) -> LogProjector {
     let target = TimescaleTarget::new(database, StoreOptions { migrate, ..StoreOptions::default() });
-    Projector::new(Arc::new(LogSource::new(log.clone())), Arc::new(target), Settings::default())
+    let settings =
+        Settings { backlog_lanes: backlog.lanes, backlog_rate: backlog.rate, ..Settings::default() };
+    Projector::new(Arc::new(LogSource::new(log.clone())), Arc::new(target), settings)
 }
 
 impl Service {
@@ -90,6 +160,7 @@ impl Service {
         &self,
         database_url: &str,
         until_head: bool,
+        backlog: Backlog,
         output: &Output,
         stop: &CancellationToken,
     ) -> Result<ProjectAnswer, Failure> {
@@ -98,12 +169,12 @@ impl Service {
         let head = self.log.ends().next.before();
         let until = if until_head { Until::Applied(head) } else { Until::Stopped };
         if let Projecting::Live(live) = &self.projecting
-            && live.database.same_database(&database)
+            && live.leads_to(&database, output, stop).await
         {
             return follow(live, until, output, stop).await;
         }
         let traced = tracing::info_span!("project", %database);
-        let projector = projector(&self.log, database, self.migrate);
+        let projector = projector(&self.log, database, self.migrate, backlog);
         let began = Instant::now();
         let told = report(projector.status(), head, output);
         let totals = tokio::select! {
@@ -185,8 +256,7 @@ async fn follow(
         never = report(live.status.clone(), head, output) => match never {},
     };
     if end.state == State::Halted && !has_reached(until, &end) {
-        let error = end.error.unwrap_or_default();
-        return Err(Failure::unhealthy(format!("projecting has halted until a restart: {error}")));
+        return Err(Failure::unhealthy(live.halted(end.error.as_deref())));
     }
     check_reached(until, &end)?;
     Ok(ProjectAnswer::new(difference(end.totals, before), began.elapsed()))

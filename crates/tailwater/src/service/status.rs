@@ -1,16 +1,18 @@
 //! How recording and projecting are doing.
 
-use std::time::SystemTime;
+mod projection;
 
-use event::wire::Decoded;
-use event::{Hole, Position, Stretch, Time};
-use eventlog::{AppendError, ReadLimits, Stat};
-use projector::State;
+use event::Hole;
+use eventlog::{AppendError, Stat};
+use sampler::{SamplerStatus, StatusHandle};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Projecting, Service, answer, blocking};
+use super::{Service, answer, blocking};
 use crate::failure::{Failure, chain};
+use crate::metrics::{self, Snapshot};
+
+pub(crate) use projection::{ProjectionObject, RangeObject};
 
 /// The answer to `status`. Other tools build on it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -23,12 +25,21 @@ pub(crate) struct StatusAnswer {
     pub projection: ProjectionObject,
     /// Long work that is under way.
     pub jobs: Vec<Value>,
-    /// What the database has refused.
+    /// What the database keeps of what it has refused; 0 without one, and until it was reached.
     pub quarantine: Counted,
     /// What is known to be lost.
     pub gaps: Counted,
     /// The samplers of the daemon; none without one.
     pub samplers: Vec<Value>,
+}
+
+/// The answer to `status --format prometheus`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct MetricsAnswer {
+    /// The metrics, in the text format that Prometheus reads.
+    pub text: String,
+    /// Why a person or a supervisor should look, if they should.
+    pub ailment: Option<String>,
 }
 
 /// A number of events.
@@ -104,23 +115,6 @@ pub(crate) struct LogStatAnswer {
     pub holes: Vec<HoleObject>,
 }
 
-/// A projection in words and numbers.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct ProjectionObject {
-    /// `disabled`, `live`, `catching_up`, `waiting` or `halted`.
-    pub state: String,
-    /// The next position to apply; null when the database was not reached yet.
-    pub next_position: Option<u64>,
-    /// Events that are not in the database yet.
-    pub lag_events: Option<u64>,
-    /// The age of the oldest of them, seconds.
-    pub lag_seconds: Option<f64>,
-    /// Positions that had no event any more.
-    pub unavailable_events: u64,
-    /// Why it waits or has halted.
-    pub error: Option<String>,
-}
-
 impl StatusAnswer {
     /// Why a person or a supervisor should look, if they should.
     #[must_use]
@@ -128,14 +122,8 @@ impl StatusAnswer {
         if let Some(error) = &self.recording.error {
             return Some(error.clone());
         }
-        let projection = &self.projection;
-        let error = projection.error.clone().unwrap_or_default();
-        match projection.state.as_str() {
-            "halted" => return Some(format!("projecting has halted until a restart: {error}")),
-            "waiting" if projection.lag_events != Some(0) => {
-                return Some(format!("the database is not being filled: {error}"));
-            }
-            _ => {}
+        if let Some(ailment) = self.projection.ailment() {
+            return Some(ailment);
         }
         let failing = self.samplers.iter().find(|sampler| sampler["state"] == "failing")?;
         let text = |field: &str| failing[field].as_str().unwrap_or_default().to_owned();
@@ -159,6 +147,13 @@ impl Service {
             gaps: Counted { events: stat.lost_events },
             samplers,
         })
+    }
+
+    pub(super) async fn metrics(&self) -> Result<MetricsAnswer, Failure> {
+        let status = self.status().await?;
+        let samplers: Vec<SamplerStatus> = self.samplers.iter().map(StatusHandle::get).collect();
+        let text = metrics::render(&Snapshot { status: &status, samplers: &samplers })?;
+        Ok(MetricsAnswer { text, ailment: status.ailment() })
     }
 
     pub(super) async fn log_stat(&self) -> Result<LogStatAnswer, Failure> {
@@ -204,58 +199,5 @@ impl Service {
             hole_events: stat.holes.iter().map(Hole::positions).sum(),
             error,
         }
-    }
-
-    fn quarantined(&self) -> u64 {
-        match &self.projecting {
-            Projecting::Live(live) => live.status.borrow().totals.quarantined,
-            Projecting::Disabled | Projecting::Idle => 0,
-        }
-    }
-
-    async fn projection(&self) -> ProjectionObject {
-        let mut object = ProjectionObject {
-            state: "disabled".to_owned(),
-            next_position: None,
-            lag_events: None,
-            lag_seconds: None,
-            unavailable_events: 0,
-            error: None,
-        };
-        match &self.projecting {
-            Projecting::Disabled => {}
-            Projecting::Idle => {
-                State::Waiting.as_str().clone_into(&mut object.state);
-                object.error = Some("no daemon is running: start `tailwater run`".to_owned());
-            }
-            Projecting::Live(live) => {
-                let status = live.status.borrow().clone();
-                status.state.as_str().clone_into(&mut object.state);
-                object.error = status.error;
-                object.unavailable_events = status.totals.unavailable;
-                if let Some(next) = status.next {
-                    object.next_position = Some(next.0);
-                    object.lag_events = Some(self.log.ends().next.since(next));
-                    object.lag_seconds = self.age(next).await;
-                }
-            }
-        }
-        object
-    }
-
-    /// How old the event at `position` is, seconds; 0 when there is none yet, null when it cannot be read.
-    async fn age(&self, position: Position) -> Option<f64> {
-        if position > self.log.ends().durable {
-            return Some(0.0);
-        }
-        let log = self.log.clone();
-        let one = ReadLimits { events_max: 1, bytes_max: usize::MAX };
-        let entries = tokio::task::spawn_blocking(move || log.read(position, one)).await.ok()?.ok()?;
-        let Stretch::Events(entries) = entries else { return None };
-        let Decoded::Event(event) = &entries.first()?.event else { return None };
-        let micros = Time::from(SystemTime::now()).micros().saturating_sub(event.time().micros());
-        #[expect(clippy::cast_precision_loss, reason = "an age needs no 53 bits")]
-        let seconds = micros.max(0) as f64 / 1e6;
-        Some(seconds)
     }
 }
