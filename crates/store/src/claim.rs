@@ -62,7 +62,7 @@ pub(crate) async fn claim(
     first: Position,
     check: ClaimCheck<'_>,
 ) -> Result<Claim, Refusal> {
-    session.run(TRIED, "BEGIN ISOLATION LEVEL READ COMMITTED").await?;
+    session.run(TRIED, session.begin_sql()).await?;
     let log_no = log_no(session, log).await?;
     let lo = bigint(first.max(Position::FIRST));
     execute(session, ADD_RANGE, &[(&log_no, Type::INT4), (&lo, Type::INT8)]).await?;

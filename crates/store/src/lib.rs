@@ -24,4 +24,4 @@ mod url;
 pub use lane::TimescaleLane;
 pub use schema::{Edition, Extension, Licence, MigrateOutcome, Migration, edition, migrate};
 pub use target::{Migrate, StoreOptions, TimescaleTarget};
-pub use url::{DatabaseUrl, DatabaseUrlError};
+pub use url::{DatabaseUrl, DatabaseUrlError, SslMode};
