@@ -49,11 +49,7 @@ pub(crate) enum Ended {
 
 /// Ends the backend that claimed a range before, if it still holds the range. To be called when the claim ran into
 /// `lock_timeout` on the range's row and was rolled back; outside a transaction.
-pub(crate) async fn end_predecessor(
-    session: &Session,
-    log_no: i32,
-    lo: i64,
-) -> Result<Ended, TargetError> {
+pub(crate) async fn end_predecessor(session: &Session, log_no: i32, lo: i64) -> Result<Ended, TargetError> {
     let tried = "ending the range's predecessor";
     match session.link() {
         Link::Direct => {}
@@ -124,10 +120,8 @@ mod tests {
 
     /// Whether the range's row is locked, told as a claim is told.
     async fn is_locked(session: &Session) -> bool {
-        let sql = format!(
-            "{}; SELECT FROM tailwater_ranges FOR UPDATE NOWAIT; ROLLBACK",
-            session.begin_sql()
-        );
+        let sql =
+            format!("{}; SELECT FROM tailwater_ranges FOR UPDATE NOWAIT; ROLLBACK", session.begin_sql());
         match session.run("claiming", &sql).await {
             Ok(()) => false,
             Err(error) => {

@@ -6,8 +6,8 @@
 //! | require with sslrootcert, verify-ca | leads to an authority of sslrootcert | not looked at |
 //! | verify-full | leads to an authority of sslrootcert, else of the platform | one of the certificate's |
 //!
-//! Where sslrootcert names a file, nobody else is trusted. A name counts when it is in the certificate's
-//! subjectAltName; the common name alone does not.
+//! Where sslrootcert names a file, nobody else is trusted. The file may hold the server's own certificate, signed by
+//! itself, as with libpq. A name counts when it is in the certificate's subjectAltName; the common name alone does not.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -20,6 +20,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+use x509_cert::der::Decode;
 
 use super::dial::Failure;
 use crate::url::{DatabaseUrl, RootCert, Verify};
@@ -29,7 +30,7 @@ pub(super) fn client_config(url: &DatabaseUrl) -> Result<ClientConfig, Failure> 
     let provider = Arc::new(ring::default_provider());
     let verify = url.verify();
     let roots = match verify {
-        Verify::Nothing => RootCertStore::empty(),
+        Verify::Nothing => Roots { authorities: RootCertStore::empty(), own: Vec::new() },
         Verify::Chain | Verify::ChainAndName => roots(url.root_cert())?,
     };
     let verifier = Arc::new(Verifier { verify, roots, provider: Arc::clone(&provider) });
@@ -38,21 +39,31 @@ pub(super) fn client_config(url: &DatabaseUrl) -> Result<ClientConfig, Failure> 
     Ok(builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth())
 }
 
-/// The authorities that count. NOTE: read at every connect, so that a file that was renewed is seen.
-fn roots(root_cert: &RootCert) -> Result<RootCertStore, Failure> {
-    let mut roots = RootCertStore::empty();
-    let (certificates, place) = match root_cert {
-        RootCert::File(path) => (read(path)?, format!("sslrootcert={}", path.display())),
+/// Who is trusted.
+#[derive(Debug)]
+struct Roots {
+    authorities: RootCertStore,
+    /// Certificates that a file of the user's holds. webpki takes none of an authority for that of a server, also
+    /// not where the two are the same.
+    own: Vec<CertificateDer<'static>>,
+}
+
+/// NOTE: read at every connect, so that a file that was renewed is seen.
+fn roots(root_cert: &RootCert) -> Result<Roots, Failure> {
+    let (own, platform, place) = match root_cert {
+        RootCert::File(path) => (read(path)?, Vec::new(), format!("sslrootcert={}", path.display())),
         RootCert::Platform => {
             // What cannot be read of a platform's store is missing from it; an empty one is told below.
-            (rustls_native_certs::load_native_certs().certs, "the platform's store".to_owned())
+            let platform = rustls_native_certs::load_native_certs().certs;
+            (Vec::new(), platform, "the platform's store".to_owned())
         }
     };
-    roots.add_parsable_certificates(certificates);
-    if roots.is_empty() {
-        return Err(unusable(&place, "it holds no certificate of an authority (PEM)"));
+    let mut authorities = RootCertStore::empty();
+    authorities.add_parsable_certificates(own.iter().cloned().chain(platform));
+    if authorities.is_empty() {
+        return Err(unusable(&place, "it holds no certificate (PEM)"));
     }
-    Ok(roots)
+    Ok(Roots { authorities, own })
 }
 
 fn read(path: &Path) -> Result<Vec<CertificateDer<'static>>, Failure> {
@@ -71,7 +82,7 @@ fn unusable(place: &str, why: &str) -> Failure {
 #[derive(Debug)]
 struct Verifier {
     verify: Verify,
-    roots: RootCertStore,
+    roots: Roots,
     provider: Arc<CryptoProvider>,
 }
 
@@ -86,14 +97,17 @@ impl ServerCertVerifier for Verifier {
     ) -> Result<ServerCertVerified, Error> {
         if self.verify != Verify::Nothing {
             let certificate = ParsedCertificate::try_from(end_entity)?;
-            let algorithms = self.provider.signature_verification_algorithms.all;
-            verify_server_cert_signed_by_trust_anchor(
-                &certificate,
-                &self.roots,
-                intermediates,
-                now,
-                algorithms,
-            )?;
+            if self.roots.own.iter().any(|own| own == end_entity) {
+                is_valid_at(end_entity, now)?;
+            } else {
+                verify_server_cert_signed_by_trust_anchor(
+                    &certificate,
+                    &self.roots.authorities,
+                    intermediates,
+                    now,
+                    self.provider.signature_verification_algorithms.all,
+                )?;
+            }
             if self.verify == Verify::ChainAndName {
                 verify_server_name(&certificate, server_name)?;
             }
@@ -125,6 +139,18 @@ impl ServerCertVerifier for Verifier {
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.provider.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+/// Whether a certificate that is trusted by itself is of this time.
+fn is_valid_at(certificate: &CertificateDer<'_>, now: UnixTime) -> Result<(), CertificateError> {
+    let parsed = x509_cert::Certificate::from_der(certificate).map_err(|_| CertificateError::BadEncoding)?;
+    let validity = parsed.tbs_certificate.validity;
+    let [from, to] = [validity.not_before, validity.not_after].map(|time| time.to_unix_duration().as_secs());
+    match now.as_secs() {
+        now if now < from => Err(CertificateError::NotValidYet),
+        now if now > to => Err(CertificateError::Expired),
+        _ => Ok(()),
     }
 }
 
