@@ -6,8 +6,11 @@ pub mod daemon;
 pub mod database;
 pub mod files;
 pub mod log;
+pub mod network;
 pub mod oracle;
 pub mod random;
+pub mod relay;
+pub mod scene;
 
 use std::io::Write;
 use std::path::Path;
