@@ -82,10 +82,12 @@ fn every_packet_is_lost_in_the_middle_of_a_copy() {
 
 /// The COPY of this event waits for an advisory lock.
 fn stall_at(server: &PrivateServer, name: &str) {
-    server.execute("CREATE FUNCTION stall() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+    server.execute(
+        "CREATE FUNCTION stall() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
             PERFORM pg_advisory_xact_lock_shared(7);
             RETURN NEW;
-        END $$");
+        END $$",
+    );
     server.execute(&format!(
         "CREATE TRIGGER stall BEFORE INSERT ON agent_metrics
             FOR EACH ROW WHEN (NEW.agent_name = '{name}') EXECUTE FUNCTION stall()"

@@ -47,8 +47,10 @@ fn a_permission_is_revoked() {
 fn a_table_is_dropped() {
     let Some(server) = PrivateServer::up() else { return };
     let mut scene = Scene::begin(server.url());
-    server.execute("LOCK TABLE agent_metrics; CREATE TABLE kept (LIKE agent_metrics INCLUDING ALL);
-        INSERT INTO kept SELECT * FROM agent_metrics; DROP TABLE agent_metrics");
+    server.execute(
+        "LOCK TABLE agent_metrics; CREATE TABLE kept (LIKE agent_metrics INCLUDING ALL);
+        INSERT INTO kept SELECT * FROM agent_metrics; DROP TABLE agent_metrics",
+    );
     scene.wait_for_halt(&["42P01", "agent_metrics"]);
     server.execute("ALTER TABLE kept RENAME TO agent_metrics");
     mended(scene, &server);

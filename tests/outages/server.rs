@@ -166,7 +166,9 @@ impl SmallDisk {
         let path = fs::read_link(process.join("root")).unwrap().join("srv/small");
         let mut mount = Command::new("nsenter");
         mount.arg(format!("--mount={}", process.join("ns/mnt").display()));
-        mount.args(["mount", "-t", "tmpfs", "-o", &format!("size=32m,mode=0700,uid={user}"), "tmpfs"]).arg(path);
+        mount
+            .args(["mount", "-t", "tmpfs", "-o", &format!("size=32m,mode=0700,uid={user}"), "tmpfs"])
+            .arg(path);
         assert!(mount.status().unwrap().success(), "{mount:?}");
         Some(Self { path: process.join("root/srv/small"), as_seen_by_server: "/srv/small" })
     }

@@ -97,7 +97,8 @@ impl Network {
     pub fn cut(&self) {
         for (inside, other) in [(false, self.far()), (true, self.near())] {
             let device = self.device(inside);
-            let wrong = ["neighbour", "replace", &other, "lladdr", NOBODY, "dev", &device, "nud", "permanent"];
+            let wrong =
+                ["neighbour", "replace", &other, "lladdr", NOBODY, "dev", &device, "nud", "permanent"];
             self.ip(inside, &wrong);
         }
     }

@@ -147,11 +147,14 @@ async fn accept(listener: TcpListener, server: SocketAddr, state: Arc<watch::Sen
         tokio::spawn(async move {
             let mut changes = state.subscribe();
             let connection = Connection { number, state: &state };
-            tokio::select! {
-                _ = connection.carry(client, server) => {}
-                _ = changes.wait_for(|state| number < state.reset_below) => {
-                    state.send_modify(|state| state.resets += 1);
-                }
+            // NOTE: without the borrow that the wait gives, which would be in the way of the next change.
+            let to_reset = async { drop(changes.wait_for(|state| number < state.reset_below).await) };
+            let is_reset = tokio::select! {
+                _ = connection.carry(client, server) => false,
+                () = to_reset => true,
+            };
+            if is_reset {
+                state.send_modify(|state| state.resets += 1);
             }
         });
     }

@@ -131,11 +131,14 @@ impl Scene {
 
     /// Ends the daemon in order, and the recording beside it first.
     fn stop(&mut self) {
-        let recorder = self.recorder.take().expect("one recorder a life");
-        self.acknowledged.extend(recorder.stop());
+        self.stop_recording();
         let (status, output) = self.daemon.take().expect("a daemon").stop();
         assert!(status.success(), "{output}");
         self.output += &output;
+    }
+
+    fn stop_recording(&mut self) {
+        self.acknowledged.extend(self.recorder.take().map(Recorder::stop).unwrap_or_default());
     }
 
     /// Another daemon takes the place of this one, after something that needs it gone.
@@ -223,7 +226,8 @@ impl Scene {
             last = self.daemon().status()["projection"].take();
             let is_there = last["next_position"].as_u64().is_some_and(|next| next >= head);
             // NOTE: while events keep coming the state is live or, for a moment, catching up.
-            if is_there && last["error"].is_null() && last["state"] != "waiting" && last["state"] != "halted" {
+            if is_there && last["error"].is_null() && last["state"] != "waiting" && last["state"] != "halted"
+            {
                 return;
             }
             std::thread::sleep(LOOK_PAUSE);
@@ -235,8 +239,7 @@ impl Scene {
     pub fn arrive(&mut self, query: impl Fn(&str) -> Vec<String>) {
         self.record("after", 20);
         self.wait_until_live();
-        let recorder = self.recorder.take().expect("one recorder a life");
-        self.acknowledged.extend(recorder.stop());
+        self.stop_recording();
         self.check_counts();
         self.check_rows(&query("SELECT position || ' ' || agent_name FROM agent_metrics"));
         let ranges = query("SELECT lo || ' ' || next FROM tailwater_ranges WHERE hi IS NULL");
