@@ -100,6 +100,11 @@ pub fn with_user(url: &str, user: &str) -> String {
     url.replacen("//postgres@", &format!("//{user}@"), 1)
 }
 
+/// The same URL with another database.
+pub fn with_database(url: &str, database: &str) -> String {
+    format!("{}/{database}", url.rsplit_once('/').expect("a database").0)
+}
+
 /// A session that holds what its transaction has locked, until it is dropped.
 pub struct Held {
     client: Client,
@@ -186,6 +191,12 @@ impl PrivateServer {
     /// Statements without an answer, each in a transaction of its own when it is alone.
     pub fn execute(&self, sql: &str) {
         execute(&self.runtime, &self.url, sql);
+    }
+
+    /// The first column, in another database of the server.
+    pub fn values_of<T: FromSqlOwned>(&self, database: &str, sql: &str) -> Vec<T> {
+        let url = with_database(&self.url, database);
+        query(&self.runtime, &url, sql).unwrap_or_else(|error| panic!("{sql}: {error}"))
     }
 
     /// A session that has executed this in a transaction and keeps it open.

@@ -5,6 +5,7 @@ pub mod client;
 pub mod daemon;
 pub mod database;
 pub mod files;
+pub mod ledger;
 pub mod log;
 pub mod network;
 pub mod oracle;
