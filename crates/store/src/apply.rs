@@ -20,11 +20,10 @@ use std::time::Duration;
 use event::wire::Decoded;
 use event::{Event, Kind, Position};
 use projector::{ApplyError, ApplyOutcome, Batch, Entry, ErrorKind, LogIdentity, TargetError};
-use tokio_postgres::Statement;
-use tokio_postgres::types::ToSql;
+use tokio_postgres::types::{ToSql, Type};
 
 use crate::claim::{bigint, parts};
-use crate::connect::{Session, within};
+use crate::connect::{Prepared, Session, within};
 use crate::error;
 use crate::rows::Provenance;
 use crate::tables::TABLES;
@@ -41,13 +40,13 @@ const ADVANCE: &str = "UPDATE tailwater_ranges SET next = $1, digest = $2, diges
 
 /// What a lane keeps from batch to batch: prepared statements, and which way each table goes.
 pub(crate) struct Applier {
-    advance: Option<Statement>,
+    advance: Prepared,
     writers: [TableWriter; TABLES.len()],
 }
 
 impl Default for Applier {
     fn default() -> Self {
-        Self { advance: None, writers: TABLES.map(TableWriter::new) }
+        Self { advance: Prepared::default(), writers: TABLES.map(TableWriter::new) }
     }
 }
 
@@ -80,24 +79,20 @@ impl Applier {
     /// Begins the transaction and moves the range, in one round trip.
     async fn advance(&mut self, session: &Session, log_no: i32, batch: &Batch<'_>) -> Result<(), Failure> {
         let tried = "moving the range";
-        let statement = match &self.advance {
-            Some(statement) => statement,
-            None => {
-                let prepared = session.client().prepare(ADVANCE).await;
-                self.advance.insert(prepared.map_err(|error| session.error(tried, error))?)
-            }
-        };
         let [next, from_next, lo] = [batch.to.next, batch.from.next, batch.lo].map(bigint);
         let [(checksum, at), (from_checksum, from_at)] = [batch.to.digest, batch.from.digest].map(parts);
-        let parameters: [&(dyn ToSql + Sync); 9] =
-            [&next, &checksum, &at, &log_no, &lo, &from_next, &from_checksum, &from_at, &batch.writer.0];
-        let (begun, moved) = tokio::join!(
-            biased;
-            session.client().batch_execute("BEGIN ISOLATION LEVEL READ COMMITTED"),
-            session.client().execute(statement, &parameters),
-        );
-        begun.map_err(|error| session.error("beginning a transaction", error))?;
-        let moved = moved.map_err(|error| session.error(tried, error))?;
+        let parameters: [(&(dyn ToSql + Sync), Type); 9] = [
+            (&next, Type::INT8),
+            (&checksum, Type::INT8),
+            (&at, Type::INT8),
+            (&log_no, Type::INT4),
+            (&lo, Type::INT8),
+            (&from_next, Type::INT8),
+            (&from_checksum, Type::INT8),
+            (&from_at, Type::INT8),
+            (&batch.writer.0, Type::UUID),
+        ];
+        let moved = session.begin_with(tried, &mut self.advance, ADVANCE, &parameters).await?;
         if moved == 1 { Ok(()) } else { Err(Failure::Overtaken) }
     }
 

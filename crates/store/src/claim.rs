@@ -18,16 +18,18 @@ use projector::{
     Wanted, WriterId,
 };
 use tokio_postgres::Row;
+use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{ToSql, Type};
 use uuid::Uuid;
 
 use crate::connect::Session;
+use crate::predecessor::{Ended, end_predecessor};
 
 const TRIED: &str = "claiming a range";
 
 /// NOTE: whoever holds a range's row longer than this is ended, where it is a dead predecessor of ours, or waited
 /// for once more.
-const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL lock_timeout = '2s'";
+const PATIENCE: &str = "SET LOCAL lock_timeout = '2s'";
 const FIND_LOG: &str = "SELECT log_no FROM tailwater_logs WHERE log_id = $1";
 const ADD_LOG: &str =
     "INSERT INTO tailwater_logs (log_id, host) VALUES ($1, $2) ON CONFLICT (log_id) DO NOTHING";
@@ -61,6 +63,8 @@ pub(crate) struct Taken {
 /// Why a claim was given up; the transaction is still open.
 pub(crate) enum Failure {
     Refused(Refusal),
+    /// Somebody holds the range's row.
+    Blocked(TargetError),
     Target(TargetError),
 }
 
@@ -74,7 +78,7 @@ impl From<Failure> for ClaimError {
     fn from(failure: Failure) -> Self {
         match failure {
             Failure::Refused(refusal) => refusal.into(),
-            Failure::Target(error) => Self::Target(error),
+            Failure::Blocked(error) | Failure::Target(error) => Self::Target(error),
         }
     }
 }
@@ -85,7 +89,7 @@ pub(crate) async fn claim(
     log: &LogIdentity,
     claim: &Claim<'_>,
 ) -> Result<Option<Taken>, Failure> {
-    session.run(TRIED, BEGIN).await?;
+    session.run(TRIED, &format!("{}; {PATIENCE}", session.begin_sql())).await?;
     let log_no = log_no(session, log).await?;
     let table = Ranges { session, log_no, busy: claim.busy.iter().copied().map(bigint).collect() };
     let Some(found) = table.find(claim.wanted).await? else {
@@ -137,14 +141,19 @@ impl Ranges<'_> {
         }
     }
 
-    async fn lock(&self, condition: &str, how: &str) -> Result<Option<RangeState>, TargetError> {
+    async fn lock(&self, condition: &str, how: &str) -> Result<Option<RangeState>, Failure> {
         let sql = format!(
             "SELECT {COLUMNS} FROM tailwater_ranges WHERE log_no = $1 AND {condition}
              ORDER BY lo LIMIT 1 FOR UPDATE {how}"
         );
         let parameters: Parameters<'_> = &[(&self.log_no, Type::INT4), (&self.busy, Type::INT8_ARRAY)];
-        let row = query(self.session, &sql, parameters).await?;
-        row.map(|row| range(&row).map_err(|error| self.session.error(TRIED, error))).transpose()
+        let rows = self.session.client().query_typed(&sql, parameters).await.map_err(|error| {
+            let is_blocked = error.code() == Some(&SqlState::LOCK_NOT_AVAILABLE);
+            let error = self.session.error(TRIED, error);
+            if is_blocked { Failure::Blocked(error) } else { Failure::Target(error) }
+        })?;
+        let read = |row: &Row| range(row).map_err(|error| self.session.error(TRIED, error));
+        Ok(rows.first().map(read).transpose()?)
     }
 
     async fn merge_below(&self, range: &mut RangeState) -> Result<(), TargetError> {
@@ -237,6 +246,29 @@ impl Ranges<'_> {
             row.map_or(Ok(0), |row| row.try_get(0)).map_err(|error| self.session.error(TRIED, error))?;
         Ok(u64::try_from(count).unwrap_or_default())
     }
+}
+
+/// Ends the backend that keeps the wanted range from us, where it is a dead one of this log's.
+pub(crate) async fn unblock(session: &Session, log: &LogIdentity, wanted: Wanted) -> Result<(), TargetError> {
+    let condition = match wanted {
+        Wanted::Live { .. } => "hi IS NULL".to_owned(),
+        Wanted::This { lo } => format!("lo = {}", bigint(lo)),
+        Wanted::Oldest => "hi IS NOT NULL AND next < hi".to_owned(),
+    };
+    let sql = format!(
+        "SELECT log_no, lo FROM tailwater_ranges JOIN tailwater_logs USING (log_no)
+         WHERE log_id = $1 AND {condition} ORDER BY lo LIMIT 1"
+    );
+    let Some(row) = query(session, &sql, &[(&log.log_id.0, Type::UUID)]).await? else { return Ok(()) };
+    let read = |row: &Row| Ok((row.try_get(0)?, row.try_get(1)?));
+    let (log_no, lo) = read(&row).map_err(|error| session.error(TRIED, error))?;
+    match end_predecessor(session, &log.log_id, log_no, lo).await? {
+        Ended::Gone(pid) | Ended::Told(pid) => {
+            tracing::info!(pid, lo, "ended a dead session of this log's that still held the range");
+        }
+        Ended::Pooled | Ended::Nobody | Ended::NotPermitted => {}
+    }
+    Ok(())
 }
 
 /// The log's number, looked up anew: the database may have been restored, or made anew, since the last claim.

@@ -1,13 +1,21 @@
-//! One session with the server: how it is opened, how long anything may take, how its end is told.
+//! One session with the server: how it is opened, how its transactions begin, how its end is told.
 //!
 //! A link can go silent without an end. Then the kernels end it: keepalives probe an idle link after 10 s, and
-//! unacknowledged data may wait 30 s, on our end and, by the session's settings, on the server's. What neither
+//! unacknowledged data may wait 30 s, on our end (`dial.rs`) and, over a direct link, on the server's. What neither
 //! covers (a server that is reached and does not answer) ends at a deadline of ours.
 //!
-//! NOTE: the settings belong to the session. Behind a pooler in transaction mode they would have to be set in
-//! every transaction; such poolers are not supported yet.
+//! Every setting that a transaction needs begins with it and ends with it, so that a pooler in transaction mode may
+//! stand in between (`link.rs`); what else that takes is in `statements.rs`. TLS is in `tls.rs`, the way of sqlx in
+//! `relay.rs`.
+
+mod dial;
+mod link;
+mod relay;
+mod statements;
+mod tls;
 
 use std::future::Future;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -15,27 +23,19 @@ use event::LogId;
 use projector::{ErrorKind, TargetError};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
-use tokio_postgres::tls::NoTlsStream;
-use tokio_postgres::{Client, Config, Connection, NoTls, SimpleQueryMessage, Socket};
+use tokio_postgres::config::{SslMode, SslNegotiation};
+use tokio_postgres::tls::TlsConnect;
+use tokio_postgres::{Client, Config, Connection, SimpleQueryMessage};
 
 use crate::error;
-use crate::url::DatabaseUrl;
+use crate::url::{Channel, DatabaseUrl};
+use dial::{Failure, Stream, Then, dial};
+pub(crate) use link::Link;
+pub(crate) use relay::Relay;
+pub(crate) use statements::Prepared;
 
-const KEEPALIVE_IDLE: Duration = Duration::from_secs(10);
-const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);
-const KEEPALIVE_RETRIES: u32 = 3;
-const TCP_USER_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a session that was let go may take to say goodbye to the server.
 const GOODBYE: Duration = Duration::from_secs(2);
-
-/// For every session. The last is TimescaleDB's: without it a replay into compressed chunks is refused after
-/// 100,000 tuples; 0 lifts the limit.
-const SETTINGS: &str = "('lock_timeout', '10s'), ('TimeZone', 'UTC'), \
-     ('idle_in_transaction_session_timeout', '60s'), \
-     ('timescaledb.max_tuples_decompressed_per_dml_transaction', '0')";
-/// The server's end of the link, as ours: seconds, seconds, probes, milliseconds.
-const SETTINGS_TCP: &str = ", ('tcp_keepalives_idle', '10'), ('tcp_keepalives_interval', '5'), \
-     ('tcp_keepalives_count', '3'), ('tcp_user_timeout', '30000')";
 
 /// The name that the server shows for a session: `tailwater/<first 8 digits of the log's id>/<lane>`.
 pub(crate) fn application_name(log: &LogId, lane: &str) -> String {
@@ -47,6 +47,11 @@ pub(crate) fn application_name(log: &LogId, lane: &str) -> String {
 /// A session. When it is dropped the server is told, and given [`GOODBYE`] to take note.
 pub(crate) struct Session {
     client: Client,
+    link: Link,
+    /// How a transaction begins.
+    begin: String,
+    /// Whether the server may have a statement of ours that we know nothing of.
+    in_doubt: AtomicBool,
     end: Arc<OnceLock<End>>,
     _hold: oneshot::Sender<()>,
 }
@@ -58,22 +63,51 @@ struct End {
 }
 
 impl Session {
-    /// Connects, and makes the settings.
+    /// Connects, and finds out what is at the other end.
     pub(crate) async fn open(url: &DatabaseUrl, application_name: &str) -> Result<Self, TargetError> {
         let tried = format!("connecting to {url}");
-        let config = configure(url, application_name);
-        let connecting = async { config.connect(NoTls).await.map_err(|e| error::from_postgres(&tried, e)) };
-        let (client, connection) = within(url.connect_timeout(), &tried, connecting).await?;
-        let (hold, released) = oneshot::channel();
-        let end = Arc::new(OnceLock::new());
-        tokio::spawn(drive(connection, released, Arc::clone(&end)));
-        let session = Self { client, end, _hold: hold };
-        within(url.connect_timeout(), &tried, session.run(&tried, &settings(url))).await?;
-        Ok(session)
+        let opening = async {
+            let (client, connection, key) = connect(url, application_name).await?;
+            let (hold, released) = oneshot::channel();
+            let end = Arc::new(OnceLock::new());
+            tokio::spawn(drive(connection, released, Arc::clone(&end)));
+            let session = Self {
+                client,
+                link: Link::Pooled,
+                begin: String::new(),
+                in_doubt: AtomicBool::new(false),
+                end,
+                _hold: hold,
+            };
+            session.found(url, key, &tried).await
+        };
+        within(url.connect_timeout(), &tried, opening).await
+    }
+
+    /// The same session, once it is known what it is one with.
+    async fn found(mut self, url: &DatabaseUrl, key: Option<i32>, tried: &str) -> Result<Self, TargetError> {
+        let rows = self.client.query_typed(&link::question(key, url.is_tcp()), &[]).await;
+        let rows = rows.map_err(|error| self.error(tried, error))?;
+        let read = |row: &tokio_postgres::Row| Ok((row.try_get(0)?, row.try_get(1)?));
+        let answer = rows.first().map(read).transpose().map_err(|error| self.error(tried, error))?;
+        let (backend, known): (i32, Vec<String>) = answer.unwrap_or_default();
+        self.link = if key == Some(backend) { Link::Direct } else { Link::Pooled };
+        self.begin = link::begin_sql(&known, url.settings());
+        Ok(self)
     }
 
     pub(crate) const fn client(&self) -> &Client {
         &self.client
+    }
+
+    /// What is between us and the server.
+    pub(crate) const fn link(&self) -> Link {
+        self.link
+    }
+
+    /// The statements that begin a transaction: send them as they are, in one message, and more behind them.
+    pub(crate) fn begin_sql(&self) -> &str {
+        &self.begin
     }
 
     /// Runs statements that return nothing, in one round trip.
@@ -87,12 +121,15 @@ impl Session {
     /// answer it then takes for that of the next request. From there on every answer would be the one before, and a
     /// COMMIT could seem done that is not. Only a row that comes back proves that requests and answers still pair.
     pub(crate) async fn roll_back(&self, tried: &str, sql: &str) -> Result<(), TargetError> {
+        let useless = |why: &str| TargetError::new(ErrorKind::Retry, format!("{tried}: {why}"));
+        if self.in_doubt.load(Ordering::Relaxed) {
+            // In the middle of its transaction, so that the pooler ends the server's session as well.
+            return Err(useless("a statement may have been left behind"));
+        }
         let answered = self.client.simple_query(&format!("{sql}; SELECT 1")).await;
         let messages = answered.map_err(|error| self.error(tried, error))?;
         let is_own = messages.iter().any(|message| matches!(message, SimpleQueryMessage::Row(_)));
-        let out_of_step =
-            || TargetError::new(ErrorKind::Retry, format!("{tried}: the session is out of step"));
-        if is_own { Ok(()) } else { Err(out_of_step()) }
+        if is_own { Ok(()) } else { Err(useless("the session is out of step")) }
     }
 
     /// Judges an error of this session's client; "connection closed" is replaced by what closed it.
@@ -115,32 +152,63 @@ pub(crate) async fn within<T, E: From<TargetError>>(
     timeout(limit, work).await.unwrap_or_else(|_| Err(error::timed_out(tried, limit).into()))
 }
 
-fn configure(url: &DatabaseUrl, application_name: &str) -> Config {
+/// A client of tokio-postgres, what must be driven for it, and the process id in its key.
+type Connected = (Client, Connection<Stream, Stream>, Option<i32>);
+
+/// Tries the channels that the URL's `sslmode` knows, one after the other; the error is the first one's.
+pub(crate) async fn connect(url: &DatabaseUrl, application_name: &str) -> Result<Connected, TargetError> {
+    let tried = format!("connecting to {url}");
     let mut config = url.config();
     config.application_name(application_name);
-    if url.is_tcp() {
-        config
-            .keepalives(true)
-            .keepalives_idle(KEEPALIVE_IDLE)
-            .keepalives_interval(KEEPALIVE_INTERVAL)
-            .keepalives_retries(KEEPALIVE_RETRIES)
-            .tcp_user_timeout(TCP_USER_TIMEOUT);
+    // The stream that it gets is one already, encrypted or not: nothing is to be negotiated any more.
+    config.ssl_mode(SslMode::Require).ssl_negotiation(SslNegotiation::Direct);
+    let mut first = None;
+    for &channel in url.channels() {
+        match try_channel(url, &config, channel, &tried).await {
+            Ok(connected) => return Ok(connected),
+            Err((error, Then::GiveUp)) => return Err(first.unwrap_or(error)),
+            Err((error, Then::TryNext)) => first = first.or(Some(error)),
+        }
     }
-    config
+    Err(first.unwrap_or_else(|| TargetError::new(ErrorKind::Fatal, tried)))
 }
 
-/// Sets what this server knows of the settings.
-fn settings(url: &DatabaseUrl) -> String {
-    let tcp = if url.is_tcp() { SETTINGS_TCP } else { "" };
-    format!(
-        "SELECT set_config(name, value, false) FROM (VALUES {SETTINGS}{tcp}) AS wanted (name, value) \
-         JOIN pg_settings USING (name)"
-    )
+async fn try_channel(
+    url: &DatabaseUrl,
+    config: &Config,
+    channel: Channel,
+    tried: &str,
+) -> Result<Connected, (TargetError, Then)> {
+    let told =
+        |Failure { kind, message, then }| (TargetError::new(kind, format!("{tried}: {message}")), then);
+    let stream = dial(url, channel).await.map_err(told)?;
+    let key = stream.watch().key();
+    match config.connect_raw(stream, Secured).await {
+        Ok((client, connection)) => Ok((client, connection, key.get().copied())),
+        Err(error) => {
+            let is_refused = error.code().is_some_and(|code| code.code() == error::NOT_LET_IN);
+            let then = if is_refused { Then::TryNext } else { Then::GiveUp };
+            Err((error::from_postgres(tried, error), then))
+        }
+    }
+}
+
+/// Hands a stream on as it is: [`dial`] has seen to TLS.
+struct Secured;
+
+impl TlsConnect<Stream> for Secured {
+    type Stream = Stream;
+    type Error = std::convert::Infallible;
+    type Future = std::future::Ready<Result<Stream, Self::Error>>;
+
+    fn connect(self, stream: Stream) -> Self::Future {
+        std::future::ready(Ok(stream))
+    }
 }
 
 /// Moves the session's messages until it ends or is let go.
 async fn drive(
-    mut connection: Connection<Socket, NoTlsStream>,
+    mut connection: Connection<Stream, Stream>,
     released: oneshot::Receiver<()>,
     end: Arc<OnceLock<End>>,
 ) {

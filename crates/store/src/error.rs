@@ -29,11 +29,36 @@ const KINDS: &[(&str, ErrorKind)] = &[
     ("25P03", ErrorKind::Retry), // idle_in_transaction_session_timeout
     ("25P04", ErrorKind::Retry), // transaction_timeout
     ("26000", ErrorKind::Retry), // prepared statement gone: a pooler gave us another backend
+    ("42P05", ErrorKind::Retry), // prepared statement is there: a pooler gave us one that somebody left it in
     ("3D000", ErrorKind::Retry), // the database does not exist: it may be created later
     ("58", ErrorKind::Retry),    // the server's own I/O
                                  // The rest needs a person. 42P01 among it: a table that is gone takes its rows with it, and no retry
                                  // brings it back; 28: wrong password; 42501: no permission; 0A000: not supported; XX: a server bug.
 ];
+
+/// How a server says that pg_hba.conf has no entry for a user over this channel (with or without TLS). A wrong
+/// password has another code.
+pub(crate) const NOT_LET_IN: &str = "28000";
+
+/// What the relay says to sqlx about a link that was not made: 08001 is SQL's own code for that, the other is ours.
+const RELAY_RETRY: &str = "08001";
+const RELAY_FATAL: &str = "TWTLS";
+
+/// The code under which the relay tells an error.
+pub(crate) const fn code_of_relay(kind: ErrorKind) -> &'static str {
+    match kind {
+        ErrorKind::Retry => RELAY_RETRY,
+        _ => RELAY_FATAL,
+    }
+}
+
+/// What came with a code, and the code if it is the server's.
+pub(crate) fn told(code: &str, message: &str) -> String {
+    match code {
+        RELAY_RETRY | RELAY_FATAL => message.to_owned(),
+        _ => format!("SQLSTATE {code}: {message}"),
+    }
+}
 
 /// What to do about an SQLSTATE.
 pub(crate) fn kind_of(code: &str) -> ErrorKind {
@@ -70,7 +95,7 @@ pub(crate) fn from_sqlx(tried: &str, error: sqlx::Error) -> TargetError {
     let (kind, told) = match &error {
         sqlx::Error::Database(server) => {
             let code = server.code().unwrap_or_default();
-            (kind_of(&code), format!("SQLSTATE {code}: {}", server.message()))
+            (kind_of(&code), told(&code, server.message()))
         }
         sqlx::Error::Io(cause) => (ErrorKind::Retry, cause.to_string()),
         sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed => {
@@ -131,9 +156,36 @@ mod tests {
         check(
             ErrorKind::Retry,
             &[
-                "08000", "08001", "08003", "08006", "08P01", "57014", "57P01", "57P02", "57P03", "57P04",
-                "57P05", "53000", "53100", "53200", "53300", "40001", "40003", "40P01", "55P03", "55006",
-                "25006", "25P03", "25P04", "3D000", "58000", "58030", "58P01", "26000",
+                "08000",
+                "08001",
+                "08003",
+                "08006",
+                "08P01",
+                "57014",
+                "57P01",
+                "57P02",
+                "57P03",
+                "57P04",
+                "57P05",
+                "53000",
+                "53100",
+                "53200",
+                "53300",
+                "40001",
+                "40003",
+                "40P01",
+                "55P03",
+                "55006",
+                "25006",
+                "25P03",
+                "25P04",
+                "3D000",
+                "58000",
+                "58030",
+                "58P01",
+                "26000",
+                "42P05",
+                RELAY_RETRY,
             ],
         );
         check(
@@ -146,8 +198,25 @@ mod tests {
         check(
             ErrorKind::Fatal,
             &[
-                "42P01", "42703", "42501", "28000", "28P01", "3F000", "0A000", "22P03", "22P04", "53400",
-                "54001", "55000", "25P02", "XX000", "XX002", "F0000", "99999", "",
+                "42P01",
+                "42703",
+                "42501",
+                "28000",
+                "28P01",
+                "3F000",
+                "0A000",
+                "22P03",
+                "22P04",
+                "53400",
+                "54001",
+                "55000",
+                "25P02",
+                "XX000",
+                "XX002",
+                "F0000",
+                "99999",
+                "",
+                RELAY_FATAL,
             ],
         );
     }

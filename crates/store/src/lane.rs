@@ -76,6 +76,11 @@ impl Lane for TimescaleLane {
             }
             Err(failure) => {
                 self.roll_back().await;
+                if let (claim::Failure::Blocked(_), Condition::Idle) = (&failure, self.condition) {
+                    claim::unblock(&self.session, &self.log, claim.wanted)
+                        .await
+                        .map_err(ClaimError::Target)?;
+                }
                 Err(failure.into())
             }
         }

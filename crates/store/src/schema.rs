@@ -8,10 +8,10 @@ use std::fmt;
 
 use projector::{ErrorKind, TargetError};
 use sqlx::migrate::{MigrateError, Migrator};
-use sqlx::{Connection, PgConnection};
+use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use tokio::time::timeout;
 
-use crate::connect::Session;
+use crate::connect::{Relay, Session};
 use crate::error;
 use crate::url::DatabaseUrl;
 
@@ -21,6 +21,11 @@ pub(crate) use state::{State, state};
 /// Where the database notes which migrations it has. Not sqlx's own name for it, which another program that
 /// shares the database may use.
 const MIGRATIONS_TABLE: &str = "tailwater_migrations";
+
+/// Takes our advisory lock until the transaction ends; its number is "tailwate" in ASCII.
+///
+/// NOTE: sqlx's own lock belongs to the session, and behind a pooler nobody knows whose that is.
+const LOCK_SQL: &str = "SELECT pg_advisory_xact_lock(x'7461696c77617465'::bigint)";
 
 /// Whether the extension may be made in a database that does not have it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -62,6 +67,7 @@ pub struct MigrateOutcome {
 pub(crate) fn migrator() -> Migrator {
     let mut migrator = sqlx::migrate!("../../migrations");
     migrator.dangerous_set_table_name(MIGRATIONS_TABLE);
+    migrator.set_locking(false);
     migrator
 }
 
@@ -78,7 +84,7 @@ pub async fn migrate(url: &DatabaseUrl, extension: Extension) -> Result<MigrateO
         State::Refused(error) => return Err(error),
     };
     if !pending.is_empty() {
-        run(url).await?;
+        run(url, session.begin_sql()).await?;
     }
     let (edition, hypertables_made) = ensure::ensure(&session, extension).await?;
     Ok(MigrateOutcome { applied: pending, edition, hypertables_made })
@@ -93,20 +99,30 @@ pub async fn edition(url: &DatabaseUrl) -> Result<Edition, TargetError> {
     edition::read(&session).await
 }
 
-/// Runs the migrations, each in a transaction, under sqlx's advisory lock.
-async fn run(url: &DatabaseUrl) -> Result<(), TargetError> {
+/// Runs the migrations, in one transaction under our lock: all of them, or none.
+///
+/// NOTE: a migration that sqlx must run outside a transaction (`-- no-transaction`) cannot be among them.
+async fn run(url: &DatabaseUrl, begin: &str) -> Result<(), TargetError> {
     let tried = format!("migrating {url}");
-    let options = url.connect_options();
+    let relay = Relay::needed(url);
+    if let Some(relay) = &relay {
+        relay.start().await.map_err(|error| error::from_sqlx(&tried, error.into()))?;
+    }
+    let options = relay.as_ref().map_or_else(|| url.connect_options(), Relay::connect_options);
     let connecting = timeout(url.connect_timeout(), PgConnection::connect_with(&options));
     let mut connection = connecting
         .await
         .map_err(|_| error::timed_out(&tried, url.connect_timeout()))?
         .map_err(|error| error::from_sqlx(&tried, error))?;
-    // So that a lock that somebody holds for long is told, and tried again.
-    let lock_timeout = sqlx::query("SET lock_timeout = '10s'").execute(&mut connection).await;
-    lock_timeout.map_err(|error| error::from_sqlx(&tried, error))?;
-    migrator().run_direct(None, &mut connection, false).await.map_err(|error| judge(&tried, error))?;
+    run_on(&mut connection, begin).await.map_err(|error| judge(&tried, error))?;
     connection.close().await.map_err(|error| error::from_sqlx(&tried, error))
+}
+
+async fn run_on(connection: &mut PgConnection, begin: &str) -> Result<(), MigrateError> {
+    let begin = AssertSqlSafe(format!("{begin}; {LOCK_SQL}"));
+    let mut transaction = connection.begin_with(begin).await?;
+    migrator().run_direct(None, &mut *transaction, false).await?;
+    Ok(transaction.commit().await?)
 }
 
 fn judge(tried: &str, error: MigrateError) -> TargetError {

@@ -7,21 +7,28 @@
 
 #![expect(clippy::expect_used, reason = "a test that has no database fails by panic")]
 
+mod server;
+
 use std::env;
 use std::fs::OpenOptions;
 use std::io::Write;
 use std::thread;
 use std::time::Duration;
 
-use tokio_postgres::{Client, NoTls};
+use tokio_postgres::Client;
 use uuid::Uuid;
 
 use crate::url::DatabaseUrl;
+
+pub use server::PrivateServer;
 
 /// Where the server is.
 pub const SERVER_VARIABLE: &str = "TAILWATER_TEST_DATABASE_URL";
 /// A file that gets a line for each skipped test.
 pub const SKIPS_VARIABLE: &str = "TAILWATER_TEST_SKIPS";
+
+/// The sessions of tests, for whoever looks at the server.
+const NAME: &str = "a test";
 
 /// How often a drop is tried: a background worker can come back between the server's kill and its look.
 const DROP_TRIES: usize = 20;
@@ -116,7 +123,7 @@ impl Drop for TestDatabase {
 async fn drop_database(server: &DatabaseUrl, name: &str) {
     let sql = format!("DROP DATABASE IF EXISTS \"{name}\" WITH (FORCE)");
     for _ in 0..DROP_TRIES {
-        let Ok((client, connection)) = server.config().connect(NoTls).await else { return };
+        let Ok((client, connection, _)) = crate::connect::connect(server, NAME).await else { return };
         let driver = tokio::spawn(connection);
         let dropped = client.batch_execute(&sql).await;
         driver.abort();
@@ -132,8 +139,8 @@ async fn drop_database(server: &DatabaseUrl, name: &str) {
 /// # Panics
 /// When there is none to be had.
 pub async fn connect(url: &DatabaseUrl) -> Client {
-    let connecting = url.config().connect(NoTls).await;
-    let (client, connection) = connecting.unwrap_or_else(|error| panic!("connecting to {url}: {error:?}"));
+    let connecting = crate::connect::connect(url, NAME).await;
+    let (client, connection, _) = connecting.unwrap_or_else(|error| panic!("{error}: {error:?}"));
     tokio::spawn(connection);
     client
 }

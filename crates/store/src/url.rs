@@ -2,10 +2,11 @@
 //!
 //! Accepted are `postgres://` and `postgresql://` URLs and `key=value` DSNs, as libpq knows them. What only one
 //! of the clients could honour (several hosts, a flag among `options` that is no setting) is refused here, so
-//! that one URL never means two things. TLS is not there yet: `sslmode` may be `disable`, `allow` or `prefer`.
+//! that one URL never means two things. What it says of TLS (`ssl.rs`) neither client is told: `connect` sees to it.
 
 mod parse;
 mod render;
+mod ssl;
 
 use std::fmt;
 use std::str::FromStr;
@@ -15,7 +16,11 @@ use sha2::{Digest, Sha256};
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 use thiserror::Error;
 use tokio_postgres::Config;
-use tokio_postgres::config::{Host, SslMode};
+use tokio_postgres::config::Host;
+
+use ssl::Ssl;
+pub use ssl::SslMode;
+pub(crate) use ssl::{Channel, RootCert, Verify};
 
 /// How long a connection may take to be made, unless the URL says it.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -24,18 +29,21 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 #[derive(Clone, PartialEq, Eq)]
 pub struct DatabaseUrl {
     server: Server,
+    /// The host's name, where the server is an address (`hostaddr`).
+    host_name: Option<String>,
     port: u16,
     user: String,
     password: Option<String>,
     database: String,
     settings: Vec<(String, String)>,
-    /// As parsed, for what the fields above do not hold: timeouts, keepalives, the application's name.
+    ssl: Ssl,
+    /// As parsed, for what the fields above do not hold: the timeout, the application's name.
     parsed: Config,
 }
 
 /// Where a server listens.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Server {
+pub(crate) enum Server {
     /// A name or an address.
     Tcp(String),
     /// The directory of its socket.
@@ -60,14 +68,11 @@ pub enum DatabaseUrlError {
         /// What is wrong, without the text itself.
         problem: String,
     },
-    /// An `sslmode` that needs TLS.
-    #[error(
-        "database URL: sslmode={mode} needs TLS, which tailwater does not have yet; use sslmode=prefer over a \
-         network you trust, a unix socket, or a tunnel"
-    )]
-    TlsMissing {
-        /// The mode.
-        mode: &'static str,
+    /// Options for TLS that do not go together.
+    #[error("database URL: {problem}")]
+    Tls {
+        /// What is wrong, and what to do.
+        problem: &'static str,
     },
 }
 
@@ -116,37 +121,67 @@ impl DatabaseUrl {
         render::url(self, self.password.as_deref())
     }
 
-    /// Whether the link is TCP, where keepalives mean something.
+    /// How much TLS it asks for.
+    #[must_use]
+    pub fn ssl_mode(&self) -> SslMode {
+        self.ssl.mode()
+    }
+
+    /// What to look at in the server's certificate.
+    pub(crate) fn verify(&self) -> Verify {
+        self.ssl.verify()
+    }
+
+    /// Who may have signed it.
+    pub(crate) const fn root_cert(&self) -> &RootCert {
+        self.ssl.root_cert()
+    }
+
+    /// What to try, in this order. libpq knows no TLS over a unix socket, whatever the mode.
+    pub(crate) fn channels(&self) -> &'static [Channel] {
+        if self.is_tcp() { self.ssl.mode().channels() } else { &[Channel::Plain] }
+    }
+
+    pub(crate) const fn server(&self) -> &Server {
+        &self.server
+    }
+
+    pub(crate) const fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The name that the server's certificate should have.
+    pub(crate) fn server_name(&self) -> &str {
+        self.host_name.as_deref().unwrap_or_else(|| self.server.as_str())
+    }
+
+    /// The settings among `options`.
+    pub(crate) fn settings(&self) -> &[(String, String)] {
+        &self.settings
+    }
+
+    /// Whether the link is TCP, where keepalives and TLS mean something.
     pub(crate) const fn is_tcp(&self) -> bool {
         matches!(self.server, Server::Tcp(_))
     }
 
-    /// For tokio-postgres. NOTE: made anew, because a parsed one that got a port from two places is refused.
+    /// For tokio-postgres, without how to get there: it is handed a stream.
     pub(crate) fn config(&self) -> Config {
         let mut config = Config::new();
-        config.host(self.server.as_str()).port(self.port).user(&self.user).dbname(&self.database);
-        config.connect_timeout(self.connect_timeout()).ssl_mode(SslMode::Disable);
-        config.keepalives(self.parsed.get_keepalives()).keepalives_idle(self.parsed.get_keepalives_idle());
+        config.user(&self.user).dbname(&self.database);
         if let Some(password) = &self.password {
             config.password(password);
         }
         if let Some(options) = self.parsed.get_options() {
             config.options(options);
         }
-        if let Some(interval) = self.parsed.get_keepalives_interval() {
-            config.keepalives_interval(interval);
-        }
-        if let Some(retries) = self.parsed.get_keepalives_retries() {
-            config.keepalives_retries(retries);
-        }
-        if let Some(timeout) = self.parsed.get_tcp_user_timeout() {
-            config.tcp_user_timeout(*timeout);
-        }
         config
     }
 
-    /// For sqlx. NOTE: every field is set, since sqlx takes those that are not from PG* variables, which
-    /// tokio-postgres does not read.
+    /// For sqlx, with a way to a server without TLS: [`crate::connect::Relay`] has another.
+    ///
+    /// NOTE: every field is set, since sqlx takes those that are not from PG* variables, which tokio-postgres does not
+    /// read. A pooler refuses `extra_float_digits`, and must not see a named statement.
     pub(crate) fn connect_options(&self) -> PgConnectOptions {
         let options = PgConnectOptions::new_without_pgpass()
             .host(self.server.as_str())
@@ -155,7 +190,9 @@ impl DatabaseUrl {
             .password(self.password.as_deref().unwrap_or_default())
             .database(&self.database)
             .application_name(self.parsed.get_application_name().unwrap_or("tailwater"))
-            .ssl_mode(PgSslMode::Disable);
+            .ssl_mode(PgSslMode::Disable)
+            .extra_float_digits(None)
+            .statement_cache_capacity(0);
         let settings = self.settings.iter().map(|(name, value)| (name.as_str(), value.as_str()));
         if self.settings.is_empty() { options } else { options.options(settings) }
     }
@@ -165,17 +202,19 @@ impl FromStr for DatabaseUrl {
     type Err = DatabaseUrlError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let parsed = parse::config(text.trim())?;
+        let (parsed, ssl) = parse::config(text.trim())?;
         let user = parsed.get_user().filter(|user| !user.is_empty());
         let user = user.map_or_else(parse::default_user, str::to_owned);
         let database = parsed.get_dbname().filter(|name| !name.is_empty()).unwrap_or(&user).to_owned();
         Ok(Self {
             server: parse::server(&parsed)?,
+            host_name: parse::host_name(&parsed),
             port: parse::port(&parsed),
             user,
             password: parse::password(&parsed)?,
             database,
             settings: parse::settings(parsed.get_options().unwrap_or_default())?,
+            ssl,
             parsed,
         })
     }

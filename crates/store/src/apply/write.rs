@@ -3,15 +3,15 @@
 use std::ops::RangeInclusive;
 use std::pin::pin;
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use event::{Kind, Position, Time};
 use futures_util::SinkExt;
 use projector::{Entry, ErrorKind, TargetError};
+use tokio_postgres::SimpleQueryMessage;
 use tokio_postgres::error::SqlState;
-use tokio_postgres::{SimpleQueryMessage, Statement};
 
 use super::of_kind;
-use crate::connect::Session;
+use crate::connect::{Prepared, Session};
 use crate::copy;
 use crate::error;
 use crate::merge;
@@ -67,14 +67,14 @@ pub(super) struct TableWriter {
     table: &'static Table,
     /// Where the last batch went that had rows here. A replay over rows that are there meets them in every batch.
     way: Way,
-    straight: Option<Statement>,
-    round: Option<Statement>,
+    straight: Prepared,
+    round: Prepared,
 }
 
 impl TableWriter {
-    pub(super) const fn new(table: &'static Table) -> Self {
+    pub(super) fn new(table: &'static Table) -> Self {
         let way = if table.keys_are_unique() { Way::Straight } else { Way::Round };
-        Self { table, way, straight: None, round: None }
+        Self { table, way, straight: Prepared::default(), round: Prepared::default() }
     }
 
     pub(super) const fn kind(&self) -> Kind {
@@ -99,22 +99,12 @@ impl TableWriter {
     }
 
     async fn go_straight(&mut self, session: &Session, rows: &Rows<'_>) -> Result<(), tokio_postgres::Error> {
-        let statement = match &mut self.straight {
-            Some(statement) => statement,
-            slot => slot.insert(session.client().prepare(&self.table.copy_sql()).await?),
-        };
-        copy_in(session, SAVEPOINT, statement, rows).await
+        copy_in(session, SAVEPOINT, &mut self.straight, &self.table.copy_sql(), rows).await
     }
 
     async fn go_round(&mut self, session: &Session, rows: &Rows<'_>) -> Result<u64, TargetError> {
-        let statement = match &mut self.round {
-            Some(statement) => statement,
-            slot => {
-                let prepared = session.client().prepare(&merge::copy_sql(self.table)).await;
-                slot.insert(prepared.map_err(|error| session.error("preparing a COPY", error))?)
-            }
-        };
-        let copied = copy_in(session, &merge::stage_sql(self.table), statement, rows).await;
+        let (stage, copy) = (merge::stage_sql(self.table), merge::copy_sql(self.table));
+        let copied = copy_in(session, &stage, &mut self.round, &copy, rows).await;
         copied.map_err(|error| self.refused(session, rows, error))?;
         let merged = session.client().simple_query(&merge::merge_sql(self.table, rows.times())).await;
         let merged = merged.map_err(|error| {
@@ -141,14 +131,11 @@ impl TableWriter {
 async fn copy_in(
     session: &Session,
     before: &str,
-    statement: &Statement,
+    statement: &mut Prepared,
+    sql: &str,
     rows: &Rows<'_>,
 ) -> Result<(), tokio_postgres::Error> {
-    let client = session.client();
-    let (prepared, sink) =
-        tokio::join!(biased; client.batch_execute(before), client.copy_in::<_, Bytes>(statement));
-    prepared?;
-    let mut sink = pin!(sink?);
+    let mut sink = pin!(session.copy_in(before, statement, sql).await?);
     let mut buffer = BytesMut::with_capacity(CHUNK_BYTES + ROW_BYTES);
     copy::header(&mut buffer);
     for (position, event) in of_kind(rows.entries, rows.kind) {

@@ -6,7 +6,7 @@ use projector::ErrorKind;
 use query::{ReadError, ReadErrorKind};
 
 use crate::DatabaseUrl;
-use crate::error::kind_of;
+use crate::error::{kind_of, told};
 
 const DATABASE_MISSING: &str = "3D000";
 const UNDEFINED_TABLE: &str = "42P01";
@@ -43,7 +43,7 @@ pub(super) fn read_error(url: &DatabaseUrl, error: sqlx::Error) -> ReadError {
 }
 
 fn told_by_server(code: &str, message: &str) -> (ReadErrorKind, String) {
-    let told = format!("SQLSTATE {code}: {message}");
+    let told = told(code, message);
     match code {
         UNDEFINED_TABLE => {
             let advice = "nothing is projected into it yet, run `tailwater migrate` or `tailwater run`";

@@ -20,12 +20,14 @@ use query::{
     AgentLatest, AgentRow, AgentSeries, AgentSummary, Buckets, Names, ReadError, Reader, SystemRow,
     SystemSeries, TimeRange,
 };
+use sqlx::pool::PoolConnection;
 use sqlx::postgres::types::PgInterval;
 use sqlx::postgres::{PgArguments, PgPool, PgPoolOptions, PgRow};
 use sqlx::query::Query;
 use sqlx::{AssertSqlSafe, Connection, PgConnection, Postgres, SqlSafeStr};
 
 use crate::DatabaseUrl;
+use crate::connect::Relay;
 use pg_time::PgTime;
 use statements::{AGENT_LATEST, AGENT_SUMMARY, Dialect, Statements};
 
@@ -58,6 +60,8 @@ const GRACE: Duration = Duration::from_secs(5);
 #[derive(Clone, Debug)]
 pub struct TimescaleReader {
     pool: PgPool,
+    /// The way of the pool's connections, where they may need TLS.
+    relay: Option<Arc<Relay>>,
     url: DatabaseUrl,
     options: ReadOptions,
     /// How each transaction begins.
@@ -70,12 +74,15 @@ impl TimescaleReader {
     /// A reader of this database; call it within a tokio runtime. Nothing is connected yet.
     #[must_use]
     pub fn new(url: &DatabaseUrl, options: ReadOptions) -> Self {
+        let relay = Relay::needed(url).map(Arc::new);
+        let way = relay.as_ref().map_or_else(|| url.connect_options(), |relay| relay.connect_options());
         let pool = PgPoolOptions::new()
             .max_connections(options.connections_max)
             .acquire_timeout(options.acquire_timeout)
-            .connect_lazy_with(url.connect_options().application_name("tailwater/read"));
+            .connect_lazy_with(way.application_name("tailwater/read"));
         Self {
             pool,
+            relay,
             url: url.clone(),
             options,
             begin: begin(options.statement_timeout).into(),
@@ -91,7 +98,7 @@ impl TimescaleReader {
     /// Runs one statement in a transaction and gives its rows.
     async fn rows(&self, request: Request<'_>) -> Result<Vec<PgRow>, ReadError> {
         let mut connection =
-            self.pool.acquire().await.map_err(|error| failure::read_error(&self.url, error))?;
+            self.connection().await.map_err(|error| failure::read_error(&self.url, error))?;
         let limit = self.options.statement_timeout + GRACE;
         let outcome = tokio::time::timeout(limit, self.run(&mut connection, request)).await;
         let error = match outcome {
@@ -102,6 +109,13 @@ impl TimescaleReader {
         // Its transaction may be open, its link may be dead: a new one costs less than finding out.
         connection.close_on_drop();
         Err(error)
+    }
+
+    async fn connection(&self) -> Result<PoolConnection<Postgres>, sqlx::Error> {
+        if let Some(relay) = &self.relay {
+            relay.start().await?;
+        }
+        self.pool.acquire().await
     }
 
     async fn run(

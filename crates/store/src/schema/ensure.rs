@@ -1,19 +1,16 @@
 //! The idempotent step after the migrations: what this edition offers, and is not there yet.
 //!
-//! It runs at every start, so it looks first, without a lock, and is done in two round trips when there is
+//! It runs at every start, so it looks first, without a lock, and is done in a few round trips when there is
 //! nothing to do. Otherwise everything happens in one transaction under an advisory lock, after another look.
 
 use projector::{ErrorKind, TargetError};
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::Type;
 
-use super::Extension;
 use super::edition::{self, Edition};
+use super::{Extension, LOCK_SQL};
 use crate::connect::Session;
 use crate::tables::TABLES;
-
-/// The number of our advisory lock: "tailwate" in ASCII.
-const LOCK: i64 = 0x7461_696c_7761_7465;
 
 /// What is there of the extension.
 struct Found {
@@ -29,9 +26,8 @@ pub(super) async fn ensure(
     extension: Extension,
 ) -> Result<(Edition, Vec<&'static str>), TargetError> {
     let mut made = Vec::new();
-    let found = found(session).await?;
-    if found.has_work(session, extension).await? {
-        session.run("locking the schema", &format!("BEGIN; SELECT pg_advisory_xact_lock({LOCK})")).await?;
+    if has_work(session, extension).await? {
+        session.run("locking the schema", &format!("{}; {LOCK_SQL}", session.begin_sql())).await?;
         made = under_lock(session, extension).await?;
         session.run("keeping the schema's changes", "COMMIT").await?;
     }
@@ -52,14 +48,18 @@ async fn under_lock(session: &Session, extension: Extension) -> Result<Vec<&'sta
     Ok(plain)
 }
 
-impl Found {
-    async fn has_work(&self, session: &Session, extension: Extension) -> Result<bool, TargetError> {
-        match (&self.schema, extension) {
-            (Some(_), _) => Ok(!plain_tables(session).await?.is_empty()),
-            (None, Extension::Create) => Ok(self.is_offered),
-            (None, Extension::Leave) => Ok(false),
-        }
-    }
+/// Looks, in a transaction, whose settings tell which schema is ours.
+async fn has_work(session: &Session, extension: Extension) -> Result<bool, TargetError> {
+    let tried = "looking at the schema";
+    session.run(tried, session.begin_sql()).await?;
+    let found = found(session).await?;
+    let has_work = match (&found.schema, extension) {
+        (Some(_), _) => !plain_tables(session).await?.is_empty(),
+        (None, Extension::Create) => found.is_offered,
+        (None, Extension::Leave) => false,
+    };
+    session.run(tried, "COMMIT").await?;
+    Ok(has_work)
 }
 
 /// NOTE: creating the extension where its loader was not preloaded ends the session with FATAL; the loader's

@@ -29,8 +29,15 @@ struct Applied {
 const OWN_TABLES: [&str; 4] =
     ["tailwater_logs", "tailwater_ranges", "tailwater_replays", "tailwater_quarantine"];
 
-/// Reads it: two round trips, no locks.
+/// Reads it: four round trips, no locks. In a transaction, for its settings: which schema is ours is one of them.
 pub(crate) async fn state(session: &Session, migrator: &Migrator) -> Result<State, TargetError> {
+    session.run("reading the schema", session.begin_sql()).await?;
+    let state = read(session, migrator).await?;
+    session.run("reading the schema", "COMMIT").await?;
+    Ok(state)
+}
+
+async fn read(session: &Session, migrator: &Migrator) -> Result<State, TargetError> {
     let present = present_tables(session).await?;
     let is_present = |name: &str| present.iter().any(|present| present == name);
     if !is_present("tailwater_logs")

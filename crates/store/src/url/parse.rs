@@ -4,7 +4,9 @@ use std::path::Path;
 
 use sqlx::postgres::PgConnectOptions;
 use tokio_postgres::Config;
+use tokio_postgres::config::{ChannelBinding, Host};
 
+use super::ssl::Ssl;
 use super::{DatabaseUrlError, Server};
 
 /// Where Debian's packages put the socket, and with them most servers; libpq's default there.
@@ -12,8 +14,7 @@ const SOCKET_DIRECTORY: &str = "/var/run/postgresql";
 const SCHEMES: [&str; 2] = ["postgres://", "postgresql://"];
 /// Options of libpq that tokio-postgres does not know. Only these and known ones are named in an error: any
 /// other word might be a piece of a password that was not quoted.
-const UNSUPPORTED: [&str; 11] = [
-    "sslrootcert",
+const UNSUPPORTED: [&str; 10] = [
     "sslcert",
     "sslkey",
     "sslcrl",
@@ -31,7 +32,7 @@ fn malformed(problem: impl Into<String>) -> DatabaseUrlError {
 }
 
 /// Parses a URL or a DSN.
-pub(super) fn config(text: &str) -> Result<Config, DatabaseUrlError> {
+pub(super) fn config(text: &str) -> Result<(Config, Ssl), DatabaseUrlError> {
     if text.is_empty() {
         return Err(malformed("it is empty"));
     }
@@ -39,9 +40,34 @@ pub(super) fn config(text: &str) -> Result<Config, DatabaseUrlError> {
     if !is_url && text.contains("://") {
         return Err(malformed("the scheme is neither postgres:// nor postgresql://"));
     }
-    let (rest, mode) = if is_url { take_from_url(text)? } else { take_from_dsn(text)? };
-    mode.as_deref().map_or(Ok(()), check_ssl_mode)?;
-    rest.parse().map_err(|error| malformed(problem(&error)))
+    let taken = if is_url { take_from_url(text)? } else { take_from_dsn(text)? };
+    let ssl = Ssl::of(taken.mode.as_deref(), taken.root_cert.as_deref())?;
+    let config: Config = taken.rest.parse().map_err(|error| malformed(problem(&error)))?;
+    if config.get_channel_binding() == ChannelBinding::Require {
+        let problem = "sqlx knows no channel binding; leave channel_binding=require out, and use sslmode=verify-full, \
+                       which protects as well";
+        return Err(DatabaseUrlError::Tls { problem });
+    }
+    Ok((config, ssl))
+}
+
+/// A text without what tokio-postgres does not know, or knows less of: it is for us.
+#[derive(Default)]
+struct Taken {
+    rest: String,
+    mode: Option<String>,
+    root_cert: Option<String>,
+}
+
+impl Taken {
+    /// The place of an option that is for us.
+    fn slot(&mut self, name: &str) -> Option<&mut Option<String>> {
+        match name {
+            "sslmode" => Some(&mut self.mode),
+            "sslrootcert" => Some(&mut self.root_cert),
+            _ => None,
+        }
+    }
 }
 
 /// The part of tokio-postgres's complaint that is safe to show.
@@ -57,20 +83,7 @@ fn problem(error: &tokio_postgres::Error) -> String {
     }
 }
 
-/// tokio-postgres refuses the modes that it does not know, so that this option is taken out before.
-fn check_ssl_mode(mode: &str) -> Result<(), DatabaseUrlError> {
-    let needs_tls = |mode| Err(DatabaseUrlError::TlsMissing { mode });
-    match mode {
-        "disable" | "allow" | "prefer" => Ok(()),
-        "require" => needs_tls("require"),
-        "verify-ca" => needs_tls("verify-ca"),
-        "verify-full" => needs_tls("verify-full"),
-        _ => Err(malformed("sslmode must be one of disable, allow, prefer, require, verify-ca, verify-full")),
-    }
-}
-
-/// A URL without its `sslmode`, and that.
-fn take_from_url(text: &str) -> Result<(String, Option<String>), DatabaseUrlError> {
+fn take_from_url(text: &str) -> Result<Taken, DatabaseUrlError> {
     let credentials_end = text.find('@').map_or(0, |at| at + 1);
     let (credentials, rest) = text.split_at(credentials_end);
     let (place, query) = rest.split_once('?').unwrap_or((rest, ""));
@@ -78,28 +91,52 @@ fn take_from_url(text: &str) -> Result<(String, Option<String>), DatabaseUrlErro
         // Else the end of the password would be taken for the host, and shown.
         return Err(malformed("it has two @; write %40 for the one in user or password"));
     }
-    let (modes, others): (Vec<&str>, Vec<&str>) =
-        query.split('&').filter(|pair| !pair.is_empty()).partition(|pair| pair.starts_with("sslmode="));
-    let mode = modes.last().and_then(|pair| pair.strip_prefix("sslmode=")).map(str::to_owned);
-    let rest = if others.is_empty() { String::new() } else { format!("?{}", others.join("&")) };
-    Ok((format!("{credentials}{place}{rest}"), mode))
-}
-
-/// A DSN without its `sslmode`, and that.
-fn take_from_dsn(text: &str) -> Result<(String, Option<String>), DatabaseUrlError> {
-    let mut rest = String::with_capacity(text.len());
-    let mut mode = None;
-    for word in words(text) {
-        match word.split_once('=') {
-            Some(("sslmode", value)) => mode = Some(value.trim_matches('\'').to_owned()),
-            Some(_) => {
-                rest.push_str(word);
-                rest.push(' ');
-            }
-            None => return Err(malformed("it is neither a URL nor a list of key=value")),
+    let mut taken = Taken { rest: format!("{credentials}{place}"), ..Taken::default() };
+    let mut divider = '?';
+    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        if let Some(slot) = taken.slot(name) {
+            *slot = Some(percent_decoded(value)?);
+        } else {
+            taken.rest.push(divider);
+            taken.rest.push_str(pair);
+            divider = '&';
         }
     }
-    Ok((rest, mode))
+    Ok(taken)
+}
+
+fn take_from_dsn(text: &str) -> Result<Taken, DatabaseUrlError> {
+    let mut taken = Taken::default();
+    for word in words(text) {
+        let (name, value) =
+            word.split_once('=').ok_or_else(|| malformed("it is neither a URL nor a list of key=value"))?;
+        if let Some(slot) = taken.slot(name) {
+            let quoted = value.strip_prefix('\'').and_then(|value| value.strip_suffix('\''));
+            *slot = Some(unescape(quoted.unwrap_or(value)));
+        } else {
+            taken.rest.push_str(word);
+            taken.rest.push(' ');
+        }
+    }
+    Ok(taken)
+}
+
+fn percent_decoded(text: &str) -> Result<String, DatabaseUrlError> {
+    let problem = || malformed("the value of an ssl option is not percent-encoded UTF-8");
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.bytes();
+    while let Some(byte) = rest.next() {
+        if byte != b'%' {
+            bytes.push(byte);
+            continue;
+        }
+        let digits =
+            [rest.next(), rest.next()].map(|digit| char::from(digit.unwrap_or_default()).to_digit(16));
+        let [Some(high), Some(low)] = digits else { return Err(problem()) };
+        bytes.push(u8::try_from(high * 16 + low).unwrap_or_default());
+    }
+    String::from_utf8(bytes).map_err(|_| problem())
 }
 
 /// Words divided by white space that is neither quoted nor escaped; quotes and escapes stay in them.
@@ -129,6 +166,14 @@ pub(super) fn server(config: &Config) -> Result<Server, DatabaseUrlError> {
             let count = hosts.len().max(addresses.len());
             Err(malformed(format!("it names {count} hosts, and only one is supported")))
         }
+    }
+}
+
+/// The name of a host whose address is given as well: its certificate has the name.
+pub(super) fn host_name(config: &Config) -> Option<String> {
+    match (config.get_hosts(), config.get_hostaddrs()) {
+        ([Host::Tcp(name)], [_]) => Some(name.clone()),
+        _ => None,
     }
 }
 

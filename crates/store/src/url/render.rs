@@ -16,8 +16,9 @@ pub(super) fn url(url: &DatabaseUrl, password: Option<&str>) -> String {
         None => {}
     }
     out.push('@');
-    if let Server::Tcp(host) = &url.server {
-        let host = if host.contains(':') { format!("[{host}]") } else { host.clone() };
+    if url.is_tcp() {
+        let host = url.server_name();
+        let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
         extend(&mut out, format_args!("{host}:{}", url.port));
     }
     extend(&mut out, format_args!("/{}", Encoded(&url.database)));
@@ -37,6 +38,9 @@ fn parameters(url: &DatabaseUrl, out: &mut String) {
         put("host", directory);
         put("port", &url.port.to_string());
     }
+    if url.host_name.is_some() {
+        put("hostaddr", url.server.as_str());
+    }
     if let Some(options) = url.parsed.get_options() {
         put("options", options);
     }
@@ -45,6 +49,12 @@ fn parameters(url: &DatabaseUrl, out: &mut String) {
     }
     if let Some(timeout) = url.parsed.get_connect_timeout() {
         put("connect_timeout", &timeout.as_secs().to_string());
+    }
+    if let Some(mode) = url.ssl.given_mode() {
+        put("sslmode", mode.as_str());
+    }
+    if let Some(root_cert) = url.ssl.given_root_cert() {
+        put("sslrootcert", root_cert);
     }
 }
 

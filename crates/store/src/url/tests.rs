@@ -25,13 +25,54 @@ fn urls_and_dsns_are_printed_alike_and_without_the_password() {
     check("postgres://u@h", "postgres://u@h:5432/u");
     check("postgres://u@/d?host=/run/pg&port=7", "postgres://u@/d?host=/run/pg&port=7");
     check("postgres://u@%2Frun%2Fpg/d", "postgres://u@/d?host=/run/pg&port=5432");
-    check("host=h user=u password='a b' dbname=d sslmode=disable", "postgres://u:***@h:5432/d");
+    check("host=h user=u password='a b' dbname=d", "postgres://u:***@h:5432/d");
     check("host=/run/pg user=u dbname=d port=7", "postgres://u@/d?host=/run/pg&port=7");
-    check("host=h hostaddr=10.0.0.1 user=u dbname=d", "postgres://u@10.0.0.1:5432/d");
+    check("host=h hostaddr=10.0.0.1 user=u dbname=d", "postgres://u@h:5432/d?hostaddr=10.0.0.1");
     check(
         "postgres://u@h/d?connect_timeout=3&options=-c%20search_path%3Dtw&application_name=x&sslmode=prefer",
-        "postgres://u@h:5432/d?options=-c%20search_path%3Dtw&application_name=x&connect_timeout=3",
+        "postgres://u@h:5432/d?options=-c%20search_path%3Dtw&application_name=x&connect_timeout=3&sslmode=prefer",
     );
+    check("host=h user=u dbname=d sslmode=disable", "postgres://u@h:5432/d?sslmode=disable");
+    check(
+        "host=h user=u dbname=d sslmode='verify-ca' sslrootcert='/a b/c\\'a.pem'",
+        "postgres://u@h:5432/d?sslmode=verify-ca&sslrootcert=/a%20b/c%27a.pem",
+    );
+    check(
+        "postgres://u@h/d?sslrootcert=%2Fa%20b&sslmode=require&connect_timeout=1",
+        "postgres://u@h:5432/d?connect_timeout=1&sslmode=require&sslrootcert=/a%20b",
+    );
+    check("postgres://u@h/d?sslrootcert=system", "postgres://u@h:5432/d?sslrootcert=system");
+    check("postgres://u@h/d?sslrootcert=", "postgres://u@h:5432/d");
+}
+
+#[test]
+fn a_mode_says_what_is_tried_and_what_is_looked_at() {
+    use Channel::{Offered, Plain, Tls};
+    let check = |options: &str, channels: &[Channel], verify: Verify| {
+        let url = parsed(&format!("postgres://u@h/d?{options}"));
+        assert_eq!((url.channels(), url.verify()), (channels, verify), "{options}");
+        assert_eq!(parsed(&url.secret()).verify(), verify, "{options}");
+        let socket = parsed(&format!("postgres://u@/d?host=/run/pg&{options}"));
+        assert_eq!(socket.channels(), [Plain], "{options}");
+    };
+    check("", &[Offered, Plain], Verify::Nothing);
+    check("sslmode=disable&sslrootcert=/x", &[Plain], Verify::Nothing);
+    check("sslmode=allow", &[Plain, Tls], Verify::Nothing);
+    check("sslmode=prefer&sslrootcert=/x", &[Offered, Plain], Verify::Nothing);
+    check("sslmode=require", &[Tls], Verify::Nothing);
+    check("sslmode=require&sslrootcert=/x", &[Tls], Verify::Chain);
+    check("sslmode=verify-ca&sslrootcert=/x", &[Tls], Verify::Chain);
+    check("sslmode=verify-full", &[Tls], Verify::ChainAndName);
+    check("sslmode=verify-full&sslrootcert=/x", &[Tls], Verify::ChainAndName);
+    check("sslrootcert=system", &[Tls], Verify::ChainAndName);
+}
+
+#[test]
+fn the_name_of_a_certificate_is_the_hosts_also_beside_an_address() {
+    let url = parsed("host=db.example hostaddr=10.0.0.1 user=u dbname=d");
+    assert_eq!((url.server_name(), url.server().as_str()), ("db.example", "10.0.0.1"));
+    assert_eq!(parsed(&url.secret()), parsed("postgres://u@db.example/d?hostaddr=10.0.0.1"));
+    assert_eq!(parsed("postgres://u@h/d").server_name(), "h");
 }
 
 #[test]
@@ -44,8 +85,7 @@ fn both_clients_get_the_same() {
     let url = parsed("postgres://u:p%40w@h:7/d?options=-c%20a%3D1%20--b%3Dx%5C%20y%20-cc%3D3");
     let ours = url.config();
     let theirs = url.connect_options();
-    assert_eq!(ours.get_hosts(), [Host::Tcp(theirs.get_host().to_owned())]);
-    assert_eq!(ours.get_ports(), [theirs.get_port()]);
+    assert_eq!((url.server().as_str(), url.port()), (theirs.get_host(), theirs.get_port()));
     assert_eq!(ours.get_user(), Some(theirs.get_username()));
     assert_eq!(ours.get_dbname(), theirs.get_database());
     assert_eq!(ours.get_password(), Some(b"p@w".as_slice()));
@@ -56,7 +96,7 @@ fn both_clients_get_the_same() {
 #[test]
 fn a_socket_directory_reaches_both_clients() {
     let url = parsed("postgres://u@/d?host=/run/pg&port=7");
-    assert_eq!(url.config().get_hosts(), [Host::Unix("/run/pg".into())]);
+    assert_eq!(url.server(), &Server::Socket("/run/pg".to_owned()));
     assert_eq!(url.connect_options().get_host(), "/run/pg");
     assert!(!url.is_tcp());
 }
@@ -77,10 +117,12 @@ fn errors_name_the_problem_and_never_the_password() {
     check("postgres://u:secret@h1,h2/d", "2 hosts");
     check("host=h password=hunter secret=2", "an option that is not known");
     check("host=h password=hunter secret", "neither a URL nor a list");
-    check("postgres://u:secret@h/d?sslrootcert=/x", "sslrootcert is not supported");
-    check("postgres://u:secret@h/d?sslmode=require", "sslmode=require needs TLS");
-    check("postgres://u:secret@h/d?a=1&sslmode=verify-full", "sslmode=verify-full needs TLS");
-    check("host=h user=u sslmode='verify-ca'", "sslmode=verify-ca needs TLS");
+    check("postgres://u:secret@h/d?sslcrl=/x", "sslcrl is not supported");
+    check("postgres://u:secret@h/d?sslmode=verify-ca", "verify-ca needs sslrootcert");
+    check("host=h user=u sslmode='verify-ca' sslrootcert=system", "only sslmode=verify-full");
+    check("postgres://u:secret@h/d?sslmode=require&sslrootcert=system", "only sslmode=verify-full");
+    check("postgres://u:secret@h/d?sslrootcert=%2", "not percent-encoded");
+    check("postgres://u:secret@h/d?channel_binding=require", "sqlx knows no channel binding");
     check("postgres://u:secret@h/d?sslmode=strict", "sslmode must be one of");
     check("postgres://u:secret@h/d?options=-B%203", "only settings");
     check("postgres://u:%ff@h/d", "not UTF-8");

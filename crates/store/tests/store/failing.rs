@@ -208,10 +208,37 @@ async fn a_dropped_future_leaves_no_transaction_to_the_next() {
     assert_eq!(again.apply(&events).await.inserted, 5);
 }
 
+/// A constraint of the owner's that waits for COMMIT could only be told from the link's failure there with luck.
+#[tokio::test]
+async fn a_deferred_constraint_is_checked_where_it_is_broken() {
+    let Some(world) = World::new().await else { return };
+    world.lane().await;
+    world
+        .execute(
+            "CREATE TABLE agents (agent_name text PRIMARY KEY);
+             INSERT INTO agents VALUES ('a'), ('b');
+             ALTER TABLE agent_metrics ADD FOREIGN KEY (agent_name) REFERENCES agents DEFERRABLE INITIALLY DEFERRED",
+        )
+        .await;
+    is_refused(&world, &[sample("nobody", 0, 0)], 11, "23503").await;
+}
+
+/// Has an owner's trigger undo what a transaction of ours says of deferred constraints.
+async fn defer_again(world: &World) {
+    world
+        .execute(
+            "CREATE FUNCTION defer() RETURNS trigger LANGUAGE plpgsql AS
+                 $$ BEGIN SET CONSTRAINTS ALL DEFERRED; RETURN NEW; END $$;
+             CREATE TRIGGER defer BEFORE UPDATE ON tailwater_ranges FOR EACH ROW EXECUTE FUNCTION defer()",
+        )
+        .await;
+}
+
 #[tokio::test]
 async fn a_commit_that_the_server_refuses_is_settled() {
     let Some(world) = World::new().await else { return };
     let mut range = range_with_ten(&world).await;
+    defer_again(&world).await;
     world
         .execute(
             "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'late'; END $$;
@@ -220,7 +247,7 @@ async fn a_commit_that_the_server_refuses_is_settled() {
         )
         .await;
     let error = target_error(range.try_apply(&samples("b", 3)).await);
-    assert!(error.to_string().contains("late"), "{error}");
+    assert!(error.to_string().contains("committing a batch: SQLSTATE P0001: late"), "{error}");
     assert_eq!(world.count("agent_metrics").await, 10);
     range.apply(&samples("b", 1)).await;
 }
@@ -229,6 +256,7 @@ async fn a_commit_that_the_server_refuses_is_settled() {
 async fn a_session_that_is_killed_in_mid_commit_is_settled_by_the_next_claim() {
     let Some(world) = World::new().await else { return };
     let mut range = range_with_ten(&world).await;
+    defer_again(&world).await;
     world
         .execute(
             "CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql AS

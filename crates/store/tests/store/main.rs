@@ -13,4 +13,5 @@ mod failing;
 mod merging;
 mod migrating;
 mod support;
+mod tls;
 mod usage;

@@ -1,0 +1,186 @@
+//! A lane at work on its range: what comes next, when it may be sent, and what became of it.
+
+use std::time::Duration;
+
+use event::{Position, Stretch};
+
+use super::{End, Next, Turn, Unsettled, Worker, turn_or_halt, unless_stopped};
+use crate::halt::Halt;
+use crate::source::{ReadLimits, Source, SourceError};
+use crate::step::{Step, Taken, time_of};
+use crate::target::{ApplyError, Lane, LaneName, RangeState, Target, WriterId};
+
+/// How often a lane that waits for the live lane looks again.
+const YIELD_PAUSE: Duration = Duration::from_millis(100);
+
+impl<S: Source, T: Target> Worker<'_, S, T> {
+    /// Reads and applies one range until something ends it.
+    pub(super) async fn apply_range(
+        &mut self,
+        lane: &mut T::Lane,
+        writer: WriterId,
+        range: &RangeState,
+    ) -> Result<Turn, Halt> {
+        let mut cursor = range.cursor;
+        let mut ahead = Stretch::NOTHING;
+        loop {
+            let stretch = match self.next(ahead, cursor.next, range.hi).await? {
+                Next::Apply(stretch) => stretch,
+                Next::Turn(turn) => return Ok(turn),
+            };
+            let step = Step::new(cursor, stretch, range.hi)?;
+            if !self.may_send(step.events()).await {
+                return Ok(End::Done.into());
+            }
+            let batch = step.batch(writer, range.lo);
+            let read_ahead = self.read(step.to().next, range.hi);
+            let (applied, following) = tokio::join!(lane.apply(&batch), read_ahead);
+            let from = std::mem::replace(&mut cursor, step.to()).next;
+            match applied {
+                Ok(outcome) => self.applied(range.lo, from, &step.taken(outcome)).await?,
+                Err(ApplyError::Overtaken { lo }) => return Ok(End::Overtaken(lo).into()),
+                Err(ApplyError::Unsettled { outcome, source }) => {
+                    let (lo, taken) = (range.lo, step.taken(outcome));
+                    self.unsettled = Some(Unsettled { lo, writers: vec![writer], taken });
+                    self.held = Some(lo);
+                    self.shared.hold(lo);
+                    return Ok(End::Away(source).into());
+                }
+                Err(ApplyError::Target(error)) => return turn_or_halt(error),
+            }
+            // NOTE: an error of reading ahead comes again when it is that batch's turn.
+            ahead = following.unwrap_or(Stretch::NOTHING);
+            let is_live = self.name == LaneName::Live;
+            if is_live && ahead.is_nothing() && !self.until.is_reached(cursor.next) {
+                unless_stopped(self.stop, tokio::time::sleep(self.shared.settings.live_pause)).await;
+            }
+        }
+    }
+
+    async fn read(&self, next: Position, hi: Option<Position>) -> Result<Stretch, SourceError> {
+        let mut limits = self.shared.settings.batch;
+        if let Some(hi) = hi {
+            limits.events_max = limits.events_max.min(usize::try_from(hi.since(next)).unwrap_or(usize::MAX));
+            if limits.events_max == 0 {
+                return Ok(Stretch::NOTHING);
+            }
+        }
+        if let (LaneName::Backlog(_), Some(limiter)) = (self.name, &self.shared.limiter) {
+            limits = ReadLimits { events_max: limits.events_max.min(limiter.events_max()), ..limits };
+        }
+        self.shared.source.read(next, limits).await
+    }
+
+    /// What to do at `next` in a range that ends before `hi`.
+    async fn next(&mut self, ahead: Stretch, next: Position, hi: Option<Position>) -> Result<Next, Halt> {
+        let done = || Ok(Next::Turn(End::Done.into()));
+        if self.stop.is_cancelled() {
+            return done();
+        }
+        match hi {
+            Some(hi) if next >= hi => {
+                self.let_go();
+                return Ok(Next::Turn(Turn::Next));
+            }
+            None if self.until.is_reached(next) => return self.end().await,
+            None if self.is_far_behind(next) => return Ok(Next::Turn(Turn::Next)),
+            _ => {}
+        }
+        if !ahead.is_nothing() {
+            return Ok(Next::Apply(ahead));
+        }
+        match self.wait(next, hi).await {
+            Ok(next) => Ok(next),
+            Err(SourceError::Closed) => done(),
+            Err(SourceError::Away) => Ok(Next::Turn(Turn::SourceAway)),
+            Err(error @ SourceError::Unreadable { .. }) => Err(Halt::Source(error)),
+        }
+    }
+
+    /// The live lane is as far as it should be: waits until the others are, and merges what they have finished.
+    async fn end(&mut self) -> Result<Next, Halt> {
+        let (backlog, ranges) = (self.shared.backlog_events(), self.shared.range_count());
+        if backlog == 0 && (ranges <= 1 || self.merged == Some(ranges)) {
+            return Ok(Next::Turn(End::Done.into()));
+        }
+        self.merged = (backlog == 0).then_some(ranges);
+        if backlog > 0 && unless_stopped(self.stop, self.shared.merge.notified()).await.is_none() {
+            return Ok(Next::Turn(End::Done.into()));
+        }
+        Ok(Next::Turn(Turn::Next))
+    }
+
+    /// Whether the live lane should leave what is before it to the others.
+    fn is_far_behind(&self, next: Position) -> bool {
+        let settings = &self.shared.settings;
+        settings.backlog_lanes > 0
+            && self.shared.source.ends().durable.next().since(next) > settings.live_events_max
+    }
+
+    /// Waits for what the log has from `next` on; nothing when there was nothing for so long that the range should
+    /// be confirmed.
+    async fn wait(&self, next: Position, hi: Option<Position>) -> Result<Next, SourceError> {
+        let wait =
+            tokio::time::timeout(self.shared.settings.confirm_interval, self.shared.source.wait_for(next));
+        tokio::select! {
+            biased;
+            () = self.stop.cancelled() => return Ok(Next::Turn(End::Done.into())),
+            () = self.shared.merge.notified(), if hi.is_none() => return Ok(Next::Turn(Turn::Next)),
+            outcome = wait => match outcome {
+                Err(_) => return Ok(Next::Apply(Stretch::NOTHING)),
+                Ok(durable) => durable?,
+            },
+        }
+        self.read(next, hi).await.map(Next::Apply)
+    }
+
+    /// Waits until a backlog lane may send so many events; false when told to stop.
+    async fn may_send(&self, events: u64) -> bool {
+        if self.name == LaneName::Live || events == 0 {
+            return true;
+        }
+        loop {
+            let limiter = self.shared.limiter.as_ref();
+            let pause = match self.shared.live_lags() {
+                true => Some(YIELD_PAUSE),
+                false => limiter.and_then(|limiter| limiter.spend(events)),
+            };
+            let Some(pause) = pause else { return true };
+            if unless_stopped(self.stop, tokio::time::sleep(pause)).await.is_none() {
+                return false;
+            }
+        }
+    }
+
+    async fn applied(&mut self, lo: Position, from: Position, taken: &Taken) -> Result<(), Halt> {
+        let (told, sent) = (taken.outcome.sent(), taken.sent);
+        if told != sent {
+            return Err(Halt::Miscounted { from, to: taken.to.next.before(), sent, told });
+        }
+        self.overtaken = 0;
+        self.tell_hole(taken).await;
+        self.last = taken.time.or(self.last);
+        // NOTE: first, so that the end of an outage tells the whole backlog.
+        self.works();
+        self.shared.applied(lo, taken);
+        let (next, outcome, lane) = (taken.to.next, taken.outcome, self.name);
+        tracing::debug!(%lane, %next, inserted = outcome.inserted, present = outcome.present, "applied");
+        Ok(())
+    }
+
+    pub(super) fn works(&mut self) {
+        self.pauses.reset();
+        self.shared.works(self.name);
+    }
+
+    /// Warns of the hole that a step went over, with the times on both its sides.
+    pub(super) async fn tell_hole(&self, taken: &Taken) {
+        let Some(behind) = taken.behind_hole() else { return };
+        let one = ReadLimits { events_max: 1, bytes_max: usize::MAX };
+        let following = match self.shared.source.read(behind, one).await {
+            Ok(Stretch::Events(entries)) => entries.first().and_then(time_of),
+            Ok(Stretch::Hole(_)) | Err(_) => None,
+        };
+        taken.warn_of_hole(self.last, following);
+    }
+}
