@@ -4,6 +4,7 @@
 mod support;
 
 use serde_json::Value;
+use support::daemon::Daemon;
 use support::database::Database;
 use support::{agent_line, json, record, stderr, stdout, tailwater};
 use tempfile::tempdir;
@@ -83,6 +84,61 @@ fn project_answers_in_its_shape() {
             "events_per_second"
         ]
     );
+}
+
+#[test]
+fn a_second_spelling_of_the_daemons_database_is_known_as_the_same() {
+    let Some(database) = Database::create() else { return };
+    let home = tempdir().unwrap();
+    let data = home.path().join("data");
+    let url = database.url();
+    let other = url.replace("127.0.0.1", "localhost");
+    assert_ne!(url, other, "the tests' server is on 127.0.0.1");
+    let mut command = tailwater(&data);
+    command.args(["run", "--database-url", &url]).env("TAILWATER_HOST_ENABLED", "false");
+    let daemon = Daemon::start_command(&data, command.env("TAILWATER_TMUX_ENABLED", "false"));
+    for turn in 0..3 {
+        json(&record(&data, &agent_line("a", turn, 1.0)));
+        let project = ["project", "--until-head", "--database-url", &other];
+        let output = tailwater(&data).args(project).output().unwrap();
+        assert!(output.status.success(), "{}", stderr(&output));
+    }
+    assert_eq!(database.value::<i64>("SELECT count(*) FROM agent_metrics"), 3);
+    let (status, output) = daemon.stop();
+    assert!(status.success() && !output.contains("another writer"), "{output}");
+    assert!(!output.contains("WARN") && !output.contains("ERROR"), "{output}");
+}
+
+#[test]
+fn a_database_is_the_same_by_every_address_and_another_one_is_not() {
+    let (Some(one), Some(two)) = (Database::create(), Database::create()) else { return };
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let identify = |url: &str| runtime.block_on(store::identify(&url.parse().unwrap())).unwrap();
+    let first = identify(&one.url());
+    assert_eq!(first, identify(&one.url().replace("127.0.0.1", "localhost")));
+    assert_ne!(first, identify(&two.url()), "another database of the same server");
+}
+
+#[test]
+fn lanes_and_rates_are_checked_and_used() {
+    let Some(database) = Database::create() else { return };
+    let home = tempdir().unwrap();
+    let data = home.path().join("data");
+    json(&record(&data, &agent_line("a", 1, 1.0)));
+    let url = database.url();
+    let project = |flags: &[&str]| {
+        let arguments = ["project", "--until-head", "--json", "--database-url", &url];
+        tailwater(&data).args(arguments).args(flags).output().unwrap()
+    };
+    for (flags, says) in [
+        (["--lanes", "9"], "database.backlog_lanes (flag --lanes)"),
+        (["--rate", "0"], "database.backlog_rate (flag --rate)"),
+    ] {
+        let output = project(&flags);
+        assert_eq!(output.status.code(), Some(2), "{flags:?}");
+        assert!(stderr(&output).contains(says), "{}", stderr(&output));
+    }
+    assert_eq!(json(&project(&["--lanes", "0", "--rate", "500"]))["inserted"], 1);
 }
 
 #[test]

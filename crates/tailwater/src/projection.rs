@@ -2,7 +2,6 @@
 //! again by itself where what has halted it may heal (`docs/decisions/0012-halts-that-heal.md`).
 
 use std::convert::Infallible;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -24,6 +23,17 @@ use crate::watch::hold_back;
 pub(crate) struct Pause {
     // NOTE: dropping it lets the projection go on.
     _go_on: oneshot::Sender<()>,
+}
+
+/// What the daemon knows of its projection beside what the projector tells.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Facts {
+    /// How many runs of the projector have begun, and forgotten what the one before knew of the database.
+    pub runs: u64,
+    /// After how long what has halted runs again; `None` when only a person can end that.
+    pub halt_retry: Option<Duration>,
+    /// How many events the database kept in its quarantine when the last run began.
+    pub quarantined: u64,
 }
 
 /// Asks for a pause.
@@ -66,16 +76,14 @@ pub(crate) async fn start(
         database: fingerprint,
         halt_retry: config.halt_retry,
         told: Mutex::new(None),
-        retry: watch::Sender::new(None),
-        quarantined: Arc::default(),
+        facts: watch::Sender::default(),
     };
     let (pauser, pauses) = mpsc::channel(1);
     let live = Live {
         database: database.clone(),
         status: runner.projector.status(),
         pauser,
-        halt_retry: runner.retry.subscribe(),
-        quarantined_before: Arc::clone(&runner.quarantined),
+        facts: runner.facts.subscribe(),
     };
     let stop = stop.clone();
     let task = tokio::spawn(async move { project(|stop| runner.run(stop), pauses, &stop).await });
@@ -141,10 +149,7 @@ struct Runner {
     halt_retry: Duration,
     /// The halt that was told last; `None` since something has worked.
     told: Mutex<Option<String>>,
-    /// After how long what has halted runs again.
-    retry: watch::Sender<Option<Duration>>,
-    /// How many events the database kept in its quarantine when the last run ended.
-    quarantined: Arc<AtomicU64>,
+    facts: watch::Sender<Facts>,
 }
 
 impl Runner {
@@ -153,7 +158,7 @@ impl Runner {
     async fn run(&self, stop: CancellationToken) -> After {
         let (log, status) = (&self.log, self.projector.status());
         if let Some(kept) = status.borrow().quarantined {
-            self.quarantined.store(kept, Ordering::Relaxed);
+            self.facts.send_modify(|facts| facts.quarantined = kept);
         }
         let outcome = tokio::select! {
             // NOTE: the projector first, for it begins by forgetting where the database was.
@@ -172,8 +177,9 @@ impl Runner {
         self.told.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Tells once that what had halted works again.
+    /// Tells that a run has begun, then once that what had halted works again.
     async fn tell_end(&self) -> Infallible {
+        self.facts.send_modify(|facts| facts.runs += 1);
         let mut status = self.projector.status();
         let works = status.wait_for(|status| status.state != State::Halted).await.is_ok();
         if works && self.told().take().is_some() {
@@ -189,13 +195,13 @@ impl Runner {
         let is_new = self.told().replace(error.clone()).as_ref() != Some(&error);
         match after {
             After::Nothing => {
-                self.retry.send_replace(None);
+                self.facts.send_modify(|facts| facts.halt_retry = None);
                 if is_new {
                     tracing::error!(error, "projecting has halted until a person acts; recording goes on");
                 }
             }
             After::Again(pause) => {
-                self.retry.send_replace(Some(pause));
+                self.facts.send_modify(|facts| facts.halt_retry = Some(pause));
                 if is_new {
                     let every = span::display(pause);
                     tracing::error!(

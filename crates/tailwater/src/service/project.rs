@@ -1,7 +1,6 @@
 //! Projecting on request: into any database, until everything that is in the log now is there, or for ever.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use event::{Position, span};
@@ -18,7 +17,7 @@ use crate::config::Backlog;
 use crate::control::Progress;
 use crate::control::output::Output;
 use crate::failure::{Failure, chain};
-use crate::projection::Pauser;
+use crate::projection::{Facts, Pauser};
 use crate::service::Projecting;
 
 /// The daemon's own projection.
@@ -29,10 +28,8 @@ pub(crate) struct Live {
     pub status: watch::Receiver<Status>,
     /// Stops it for a while.
     pub pauser: Pauser,
-    /// After how long what has halted is tried again; `None` when only a person can end that.
-    pub halt_retry: watch::Receiver<Option<Duration>>,
-    /// How many events the database kept in its quarantine when the projector, which asks anew, began to run.
-    pub quarantined_before: Arc<AtomicU64>,
+    /// What is known beside that.
+    pub facts: watch::Receiver<Facts>,
 }
 
 impl Live {
@@ -69,14 +66,14 @@ impl Live {
     /// After how long what has halted is tried again; `None` when only a person can end that.
     #[must_use]
     pub(crate) fn halt_retry(&self) -> Option<Duration> {
-        *self.halt_retry.borrow()
+        self.facts.borrow().halt_retry
     }
 
     /// How many events the database keeps in its quarantine, as it was known last.
     #[must_use]
     pub(crate) fn quarantined(&self) -> u64 {
         let kept = self.status.borrow().quarantined;
-        kept.unwrap_or_else(|| self.quarantined_before.load(Ordering::Relaxed))
+        kept.unwrap_or_else(|| self.facts.borrow().quarantined)
     }
 }
 
