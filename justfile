@@ -26,6 +26,10 @@ test *args:
 crash kills="200":
     TAILWATER_CRASHES={{ kills }} cargo test --release --test crash -- --nocapture
 
+# Kill, cut and silence the daemon, the server and the way between them for so long, and hold the tables against the log
+chaos seconds="120":
+    TAILWATER_CHAOS_SECONDS={{ seconds }} scripts/test --test chaos --no-capture
+
 # Fuzz one target until it fails, or for some seconds
 fuzz target seconds="0":
     RUSTC_BOOTSTRAP=1 cargo fuzz run --target-dir target/fuzz {{ target }} -- -max_total_time={{ seconds }}

@@ -7,6 +7,8 @@ use std::process::{Command, Stdio};
 use store::testing::{TestDatabase, connect, skip};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
+use tokio::task::JoinHandle;
+use tokio_postgres::Client;
 use tokio_postgres::types::FromSqlOwned;
 
 /// A database of the shared server, dropped at the end.
@@ -82,6 +84,45 @@ fn query<T: FromSqlOwned>(runtime: &Runtime, url: &str, sql: &str) -> Result<Vec
     Ok(rows.iter().map(|row| row.get(0)).collect())
 }
 
+/// Host and port of a URL like `postgres://user@host:port/database`.
+pub fn address(url: &str) -> &str {
+    let (_, rest) = url.split_once('@').expect("a user");
+    rest.split_once('/').expect("a database").0
+}
+
+/// The same URL with another host and port.
+pub fn with_address(url: &str, address_: &str) -> String {
+    url.replacen(address(url), address_, 1)
+}
+
+/// The same URL with another user, and a password where there is one.
+pub fn with_user(url: &str, user: &str) -> String {
+    url.replacen("//postgres@", &format!("//{user}@"), 1)
+}
+
+/// The same URL with another database.
+pub fn with_database(url: &str, database: &str) -> String {
+    format!("{}/{database}", url.rsplit_once('/').expect("a database").0)
+}
+
+/// A session that holds what its transaction has locked, until it is dropped.
+pub struct Held {
+    client: Client,
+}
+
+impl Held {
+    fn begin(runtime: &Runtime, url: &str, sql: &str) -> Self {
+        let url = url.parse().expect("a URL");
+        let begin = format!("BEGIN; {sql}");
+        let client = runtime.block_on(async {
+            let client = connect(&url).await;
+            client.batch_execute(&begin).await.expect(&begin);
+            client
+        });
+        Self { client }
+    }
+}
+
 /// A whole server of one test, which may stop it as it likes.
 pub struct PrivateServer {
     script: PathBuf,
@@ -119,9 +160,19 @@ impl PrivateServer {
         &self.url
     }
 
+    /// In order: connections are told, and cut.
+    pub fn stop_fast(&self) {
+        self.script(&["private", "stop"], &["fast"]);
+    }
+
     /// A crash: no checkpoint, connections cut.
     pub fn stop_immediately(&self) {
         self.script(&["private", "stop"], &["immediate"]);
+    }
+
+    /// SIGKILL: nobody is told anything.
+    pub fn kill(&self) {
+        self.script(&["private", "stop"], &["kill"]);
     }
 
     pub fn start(&self) {
@@ -135,6 +186,55 @@ impl PrivateServer {
 
     pub fn value<T: FromSqlOwned>(&self, sql: &str) -> T {
         self.values(sql).pop().expect("a row")
+    }
+
+    /// Statements without an answer, each in a transaction of its own when it is alone.
+    pub fn execute(&self, sql: &str) {
+        execute(&self.runtime, &self.url, sql);
+    }
+
+    /// The first column, in another database of the server.
+    pub fn values_of<T: FromSqlOwned>(&self, database: &str, sql: &str) -> Vec<T> {
+        let url = with_database(&self.url, database);
+        query(&self.runtime, &url, sql).unwrap_or_else(|error| panic!("{sql}: {error}"))
+    }
+
+    /// A session that has executed this in a transaction and keeps it open.
+    pub fn hold(&self, sql: &str) -> Held {
+        Held::begin(&self.runtime, &self.url, sql)
+    }
+
+    /// Has the session execute this as well, whenever it can, and gives back its end.
+    pub fn go_on(&self, held: Held, sql: &'static str) -> JoinHandle<Held> {
+        self.runtime.spawn(async move {
+            held.client.batch_execute(sql).await.expect(sql);
+            held
+        })
+    }
+
+    /// Waits for what [`Self::go_on`] began.
+    pub fn wait(&self, going_on: JoinHandle<Held>) -> Held {
+        self.runtime.block_on(going_on).expect("it ends")
+    }
+
+    /// Who may connect, and how: the lines of `pg_hba.conf`, in force at once.
+    pub fn admit(&self, lines: &[&str]) {
+        let file: String = self.value("SELECT current_setting('hba_file')");
+        let values: Vec<String> = lines.iter().map(|line| format!("('{line}')")).collect();
+        self.execute(&format!("COPY (VALUES {}) TO '{file}'", values.join(", ")));
+        self.execute("SELECT pg_reload_conf()");
+    }
+
+    /// Ends the sessions of the projection.
+    pub fn terminate_lanes(&self) -> usize {
+        let sql = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+            WHERE application_name LIKE 'tailwater/%' AND backend_type = 'client backend'";
+        self.values::<bool>(sql).len()
+    }
+
+    /// Its data directory, where the server runs on this machine's files.
+    pub fn data_dir(&self) -> PathBuf {
+        self.dir.path().join("server")
     }
 
     fn script(&self, before: &[&str], after: &[&str]) {

@@ -5,9 +5,13 @@ pub mod client;
 pub mod daemon;
 pub mod database;
 pub mod files;
+pub mod ledger;
 pub mod log;
+pub mod network;
 pub mod oracle;
 pub mod random;
+pub mod relay;
+pub mod scene;
 
 use std::io::Write;
 use std::path::Path;
