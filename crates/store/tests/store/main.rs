@@ -12,6 +12,7 @@ mod claiming;
 mod failing;
 mod merging;
 mod migrating;
+mod pooler;
 mod support;
 mod tls;
 mod usage;
