@@ -5,12 +5,14 @@
 //! [`DatabaseUrl`].
 
 mod apply;
+mod chunks;
 mod claim;
 mod connect;
 mod copy;
 mod error;
 mod lane;
 mod merge;
+mod quarantine;
 pub mod read;
 mod rows;
 mod schema;
@@ -22,6 +24,7 @@ pub mod testing;
 mod url;
 
 pub use lane::TimescaleLane;
+pub use quarantine::{DropMode, Quarantine, QuarantineFilter, Quarantined, RetryMode, RetryOutcome};
 pub use schema::{Edition, Extension, Licence, MigrateOutcome, Migration, edition, migrate};
 pub use target::{Migrate, StoreOptions, TimescaleTarget};
 pub use url::{DatabaseUrl, DatabaseUrlError};

@@ -23,66 +23,6 @@ async fn range_with_ten(world: &World) -> Range {
     range
 }
 
-/// Applies events of which the last is refused as data, and sees that nothing of it is there.
-async fn is_refused(world: &World, events: &[Event], position: u64, sqlstate: &str) {
-    let mut range = range_with_ten(world).await;
-    let before = world.checksums().await;
-    let error = target_error(range.try_apply(events).await);
-    assert_eq!(error.kind(), ErrorKind::Data, "{error}");
-    let told = error.to_string();
-    assert!(told.starts_with(&format!("the event at position {position}: ")), "{told}");
-    assert!(told.contains(sqlstate) && !told.contains('\n'), "{told}");
-    assert_eq!(world.checksums().await, before);
-    // The lane is good for another batch, so that the bad one can be found and left out.
-    range.apply(&samples("b", 1)).await;
-}
-
-#[tokio::test]
-async fn a_check_of_the_owners_names_the_event() {
-    let Some(world) = World::new().await else { return };
-    world.lane().await;
-    world.execute("ALTER TABLE agent_metrics ADD CHECK (mem_used_bytes < 1000)").await;
-    let mut events = samples("c", 7);
-    events.insert(3, Event::TokenUsage(usage("x", 1, true)));
-    events.push(sample("c", 99, 1000));
-    is_refused(&world, &events, 19, "23514").await;
-}
-
-#[tokio::test]
-async fn a_check_names_the_event_on_the_way_round_as_well() {
-    let Some(world) = World::new().await else { return };
-    world.lane().await;
-    world.execute("ALTER TABLE token_metrics ADD CHECK (output_tokens < 1000)").await;
-    let outputs = [1, 2, 1000, 3];
-    let events: Vec<Event> = (0..)
-        .zip(outputs)
-        .map(|(call, output)| Event::TokenUsage(usage(&format!("msg_{call}"), output, true)))
-        .collect();
-    is_refused(&world, &events, 13, "23514").await;
-}
-
-#[tokio::test]
-async fn a_narrower_type_names_the_event() {
-    let Some(world) = World::new().await else { return };
-    world.lane().await;
-    world.execute("ALTER TABLE agent_metrics ALTER agent_name TYPE varchar(5)").await;
-    is_refused(&world, &[sample("short", 0, 0), sample("longer", 0, 0)], 12, "22001").await;
-}
-
-#[tokio::test]
-async fn a_trigger_that_raises_is_about_the_event() {
-    let Some(world) = World::new().await else { return };
-    world.lane().await;
-    world
-        .execute(
-            "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS
-                 $$ BEGIN IF NEW.mem_used_bytes = 777 THEN RAISE 'no such number'; END IF; RETURN NEW; END $$;
-             CREATE TRIGGER refuse BEFORE INSERT ON agent_metrics FOR EACH ROW EXECUTE FUNCTION refuse()",
-        )
-        .await;
-    is_refused(&world, &[sample("c", 0, 1), sample("c", 1, 777)], 12, "P0001").await;
-}
-
 #[tokio::test]
 async fn a_column_that_the_owner_added_is_no_obstacle() {
     let Some(world) = World::new().await else { return };
