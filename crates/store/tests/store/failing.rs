@@ -4,18 +4,11 @@ use std::future::Future;
 use std::time::Duration;
 
 use event::{Event, Position};
-use projector::{ApplyError, ApplyOutcome, ErrorKind, Lane, Target, TargetError, WriterId};
+use projector::{ApplyError, ApplyOutcome, ErrorKind, Lane, Target, WriterId};
 use store::testing::TestDatabase;
 use store::{StoreOptions, TimescaleTarget};
 
-use crate::support::{Range, World, sample, samples, usage};
-
-fn target_error<T: std::fmt::Debug>(result: Result<T, ApplyError>) -> TargetError {
-    match result {
-        Err(ApplyError::Target(error)) => error,
-        other => panic!("not an error of the target: {other:?}"),
-    }
-}
+use crate::support::{Range, World, sample, samples, target_error, usage};
 
 async fn range_with_ten(world: &World) -> Range {
     let mut range = world.range().await;

@@ -8,9 +8,15 @@
 )]
 
 mod applying;
+mod chunks;
 mod claiming;
 mod failing;
+mod lanes;
 mod merging;
 mod migrating;
+mod oracle;
+mod poison;
+mod quarantine;
+mod schema_errors;
 mod support;
 mod usage;
