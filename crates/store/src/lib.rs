@@ -5,6 +5,7 @@
 //! [`DatabaseUrl`].
 
 mod apply;
+mod chunks;
 mod claim;
 mod connect;
 mod copy;
@@ -12,6 +13,7 @@ mod error;
 mod lane;
 mod merge;
 mod predecessor;
+mod quarantine;
 pub mod read;
 mod rows;
 mod schema;
@@ -23,6 +25,7 @@ pub mod testing;
 mod url;
 
 pub use lane::TimescaleLane;
+pub use quarantine::{DropMode, Quarantine, QuarantineFilter, Quarantined, RetryMode, RetryOutcome};
 pub use schema::{Edition, Extension, Licence, MigrateOutcome, Migration, edition, migrate};
 pub use target::{Migrate, StoreOptions, TimescaleTarget};
 pub use url::{DatabaseUrl, DatabaseUrlError, SslMode};
