@@ -57,10 +57,15 @@ CREATE TABLE tailwater_quarantine (
     sqlstate text        NOT NULL,
     message  text        NOT NULL,
     record   bytea       NOT NULL,
+    first_at timestamptz NOT NULL DEFAULT now(),
     at       timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (log_no, position)
 );
+-- For the count of an hour, which every batch with a refusal asks for.
+CREATE INDEX tailwater_quarantine_recent ON tailwater_quarantine (log_no, sqlstate, first_at);
 COMMENT ON TABLE tailwater_quarantine IS 'Events that this database refused for their own content.';
+COMMENT ON COLUMN tailwater_quarantine.record IS 'The payload of the event''s record: a MessagePack array.';
+COMMENT ON COLUMN tailwater_quarantine.first_at IS 'When it was first refused; at is the last time.';
 
 CREATE TABLE system_metrics (
     time             timestamptz NOT NULL,

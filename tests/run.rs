@@ -71,8 +71,8 @@ fn a_bad_setting_ends_it_with_one_line_before_anything_is_made() {
     check(&["run"], ("TAILWATER_LOG_SYNC", "never"), "log.sync (variable TAILWATER_LOG_SYNC)");
     check(&["run"], ("TAILWATER_HOST_INTERVAL", "1ms"), "from 100ms to 1h");
     check(&["run"], ("TAILWATER_TMUX_PATTERN", "a.*"), "agent");
-    let url = "postgres://me:sekret@db/x?sslmode=verify-full";
-    check(&["run", "--database-url", url], ("X", ""), "sslmode=verify-full");
+    let url = "postgres://me:sekret@db/x?sslmode=verify-ca";
+    check(&["run", "--database-url", url], ("X", ""), "sslmode=verify-ca needs sslrootcert");
     let output = tailwater(&data).args(["run", "--database-url", url]).output().unwrap();
     assert!(!stderr(&output).contains("sekret"));
 }

@@ -29,6 +29,8 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("crossbeam-channel", &["eventlog"]),
     ("sqlx", &["store"]),
     ("tokio-postgres", &["store"]),
+    ("tokio-postgres-rustls", &["store"]),
+    ("rustls", &["store"]),
     ("clap", &["tailwater"]),
     ("indicatif", &["tailwater"]),
     ("comfy-table", &["tailwater"]),

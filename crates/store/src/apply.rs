@@ -1,11 +1,14 @@
 //! Applies a batch: rows and progress in one transaction.
 //!
 //! ```text
+//! chunks of new days, each in a transaction of its own
 //! BEGIN; UPDATE tailwater_ranges …          the compare-and-set, first of all: an overtaken lane ends here
 //! for each table that the batch has rows for:
 //!     SAVEPOINT; COPY into the table        straight: the usual way
 //!     on a unique violation ROLLBACK TO     (token usage begins here)
 //!     COPY into a temporary table; INSERT … ON CONFLICT by the table's rule
+//!     on an event that is refused for its content ROLLBACK TO, in pieces until it is found
+//! the quarantine: what landed leaves it, what was refused goes there
 //! COMMIT
 //! ```
 //!
@@ -13,21 +16,25 @@
 //! says the same. A session that ended between COMMIT and its answer says nothing: `Unsettled`, and the next
 //! claim reads the progress row.
 
+mod batch;
+mod round;
 mod write;
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use event::wire::Decoded;
-use event::{Event, Kind, Position};
 use projector::{ApplyError, ApplyOutcome, Batch, Entry, ErrorKind, LogIdentity, TargetError};
 use tokio_postgres::types::{ToSql, Type};
 
+use crate::chunks::{Attached, Chunks};
 use crate::claim::{bigint, parts};
 use crate::connect::{Prepared, Session, within};
 use crate::error;
+use crate::quarantine::{self, Limit, Refusals};
 use crate::rows::Provenance;
-use crate::tables::TABLES;
-use write::{Rows, TableWriter};
+
+pub(crate) use batch::{Counts, of_kind};
+pub(crate) use write::{Writers, Written};
 
 /// How long the statements of a batch may take together. Generous: a batch is tens of milliseconds of work, but
 /// a disk can stall and a lock may be waited for, 10 s each time.
@@ -36,21 +43,35 @@ const COMMIT_LIMIT: Duration = Duration::from_secs(60);
 
 const ADVANCE: &str = "UPDATE tailwater_ranges SET next = $1, digest = $2, digest_at = $3, applied_at = now()
     WHERE log_no = $4 AND lo = $5 AND next = $6 AND digest IS NOT DISTINCT FROM $7
-      AND digest_at IS NOT DISTINCT FROM $8 AND writer = $9";
+      AND digest_at IS NOT DISTINCT FROM $8 AND writer = $9
+    RETURNING EXISTS (SELECT FROM tailwater_quarantine
+        WHERE log_no = $4 AND position >= $6 AND position < $1)";
 
 /// What a lane keeps from batch to batch: prepared statements, and which way each table goes.
 pub(crate) struct Applier {
     advance: Prepared,
-    writers: [TableWriter; TABLES.len()],
+    writers: Writers,
+    chunks: Arc<Chunks>,
+    attached: Attached,
 }
 
-impl Default for Applier {
-    fn default() -> Self {
-        Self { advance: Prepared::default(), writers: TABLES.map(TableWriter::new) }
-    }
+/// Whether the quarantine has events of a batch's positions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Held {
+    Some,
+    None,
 }
 
 impl Applier {
+    pub(crate) fn new(chunks: Arc<Chunks>) -> Self {
+        Self {
+            advance: Prepared::default(),
+            writers: Writers::default(),
+            chunks,
+            attached: Attached::default(),
+        }
+    }
+
     /// Applies a batch. After an error the transaction may still be open.
     pub(crate) async fn apply(
         &mut self,
@@ -59,25 +80,24 @@ impl Applier {
         log_no: i32,
         batch: &Batch<'_>,
     ) -> Result<ApplyOutcome, ApplyError> {
-        let counts = Counts::of(batch.entries).map_err(ApplyError::Target)?;
+        let counts = Counts::of(batch.entries);
+        let making = self.chunks.make(session, &mut self.attached, batch.entries, &counts);
+        within(APPLY_LIMIT, "making chunks", making).await.map_err(ApplyError::Target)?;
         let provenance = Provenance { log_no, host: log.host.as_str() };
         let writing = async {
-            self.advance(session, log_no, batch).await?;
-            self.write(session, provenance, batch.entries, &counts).await.map_err(Failure::Target)
+            let held = self.advance(session, log_no, batch).await?;
+            self.write(session, provenance, batch, &counts, held).await.map_err(Failure::Target)
         };
-        let inserted = match within(APPLY_LIMIT, "applying a batch", writing).await {
-            Ok(inserted) => inserted,
+        let outcome = match within(APPLY_LIMIT, "applying a batch", writing).await {
+            Ok(outcome) => outcome,
             Err(Failure::Overtaken) => return Err(ApplyError::Overtaken { lo: batch.lo }),
             Err(Failure::Target(error)) => return Err(ApplyError::Target(error)),
         };
-        let sent = u64::try_from(batch.entries.len()).unwrap_or(u64::MAX);
-        let outcome =
-            ApplyOutcome { inserted, present: sent.saturating_sub(inserted), ..ApplyOutcome::default() };
         commit(session, outcome).await
     }
 
-    /// Begins the transaction and moves the range, in one round trip.
-    async fn advance(&mut self, session: &Session, log_no: i32, batch: &Batch<'_>) -> Result<(), Failure> {
+    /// Begins the transaction and moves the range, in one round trip; looks into the quarantine on the way.
+    async fn advance(&mut self, session: &Session, log_no: i32, batch: &Batch<'_>) -> Result<Held, Failure> {
         let tried = "moving the range";
         let [next, from_next, lo] = [batch.to.next, batch.from.next, batch.lo].map(bigint);
         let [(checksum, at), (from_checksum, from_at)] = [batch.to.digest, batch.from.digest].map(parts);
@@ -93,27 +113,52 @@ impl Applier {
             (&batch.writer.0, Type::UUID),
         ];
         let moved = session.begin_with(tried, &mut self.advance, ADVANCE, &parameters).await?;
-        if moved == 1 { Ok(()) } else { Err(Failure::Overtaken) }
+        let row = moved.first().ok_or(Failure::Overtaken)?;
+        let is_held: bool = row.try_get(0).map_err(|error| session.error(tried, error))?;
+        Ok(if is_held { Held::Some } else { Held::None })
     }
 
-    /// Writes the rows, table by table; returns how many are new.
+    /// Writes the rows, and what becomes of the quarantine.
     async fn write(
         &mut self,
         session: &Session,
         provenance: Provenance<'_>,
-        entries: &[Entry],
+        batch: &Batch<'_>,
         counts: &Counts,
-    ) -> Result<u64, TargetError> {
-        let mut inserted = 0;
-        for writer in &mut self.writers {
-            let kind = writer.kind();
-            let count = counts.of_kind(kind);
-            if count > 0 {
-                inserted += writer.write(session, &Rows { entries, kind, provenance, count }).await?;
-            }
-        }
-        Ok(inserted)
+        held: Held,
+    ) -> Result<ApplyOutcome, TargetError> {
+        let (log_no, entries) = (provenance.log_no, batch.entries);
+        let mut refusals = Refusals::new(Limit::SchemaError);
+        refusals.add_unknown(entries, counts.unknown)?;
+        let written = self.writers.write(session, provenance, entries, counts, &mut refusals).await?;
+        let released = match held {
+            Held::Some => quarantine::release(session, log_no, entries, &refusals).await?,
+            Held::None => 0,
+        };
+        quarantine::keep(session, log_no, entries, &refusals).await?;
+        let outcome = outcome(written, &refusals, released);
+        if outcome.sent() == entries.len() as u64 { Ok(outcome) } else { Err(unbalanced(entries, outcome)) }
     }
+}
+
+fn outcome(written: Written, refusals: &Refusals, released: u64) -> ApplyOutcome {
+    ApplyOutcome {
+        inserted: written.inserted,
+        present: written.present,
+        conflicting: written.conflicting,
+        quarantined: refusals.len() as u64,
+        released,
+    }
+}
+
+/// An event of which nobody knows what became of it: a bug of ours.
+fn unbalanced(entries: &[Entry], outcome: ApplyOutcome) -> TargetError {
+    let message = format!(
+        "applying a batch: {} events were sent, {} are accounted for; nothing was applied, please report this",
+        entries.len(),
+        outcome.sent()
+    );
+    TargetError::new(ErrorKind::Fatal, message).at(entries.first().map(|entry| entry.position))
 }
 
 /// Why a batch was not written.
@@ -136,48 +181,4 @@ async fn commit(session: &Session, outcome: ApplyOutcome) -> Result<ApplyOutcome
         Ok(Err(error)) => Err(ApplyError::Unsettled { outcome, source: session.error(tried, error) }),
         Err(_) => Err(ApplyError::Unsettled { outcome, source: error::timed_out(tried, COMMIT_LIMIT) }),
     }
-}
-
-/// How many events of each kind a batch has: counted in one pass, for the server waits meanwhile.
-struct Counts([u64; Kind::ALL.len()]);
-
-impl Counts {
-    /// An event of a kind that has no table here must not get lost without a word.
-    fn of(entries: &[Entry]) -> Result<Self, TargetError> {
-        let mut counts = [0; Kind::ALL.len()];
-        for entry in entries {
-            let Some(event) = event_of(entry) else {
-                let message = "its kind is not known to this version of tailwater";
-                return Err(TargetError::new(ErrorKind::Fatal, message).at(Some(entry.position)));
-            };
-            if let Some(count) = counts.get_mut(Self::index(event.kind())) {
-                *count += 1;
-            }
-        }
-        Ok(Self(counts))
-    }
-
-    fn of_kind(&self, kind: Kind) -> u64 {
-        self.0.get(Self::index(kind)).copied().unwrap_or_default()
-    }
-
-    /// Wire numbers are dense from 1.
-    fn index(kind: Kind) -> usize {
-        usize::from(kind.number()) - 1
-    }
-}
-
-fn event_of(entry: &Entry) -> Option<&Event> {
-    match &entry.event {
-        Decoded::Event(event) => Some(event),
-        Decoded::Unknown { .. } => None,
-    }
-}
-
-/// The entries of one kind.
-fn of_kind(entries: &[Entry], kind: Kind) -> impl Iterator<Item = (Position, &Event)> {
-    entries
-        .iter()
-        .filter_map(|entry| event_of(entry).map(|event| (entry.position, event)))
-        .filter(move |(_, event)| event.kind() == kind)
 }

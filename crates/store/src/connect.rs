@@ -30,7 +30,7 @@ use tokio_postgres::{Client, Config, Connection, SimpleQueryMessage};
 use crate::error;
 use crate::url::{Channel, DatabaseUrl};
 use dial::{Failure, Stream, Then, dial};
-pub(crate) use link::Link;
+pub(crate) use link::{Link, common_settings_sql};
 pub(crate) use relay::Relay;
 pub(crate) use statements::Prepared;
 
@@ -222,3 +222,6 @@ async fn drive(
         let _ = end.set(End { kind: told.kind(), message: told.to_string() });
     }
 }
+
+#[cfg(test)]
+mod tests;

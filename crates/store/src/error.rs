@@ -2,38 +2,72 @@
 
 use std::io;
 
-use event::Position;
 use projector::{ErrorKind, TargetError};
 use tokio_postgres::error::{DbError, Severity};
 
-/// What an SQLSTATE means to us. Rows that are longer come first; a row of two letters is a whole class.
-/// The classes are those of PostgreSQL's manual, appendix A.
+use crate::quarantine::Reason;
+
+/// What an SQLSTATE means to us: a row for each class of PostgreSQL's manual, appendix A, and in front of it a row
+/// for each code of the class that is judged otherwise.
+///
+/// NOTE: Data says that one event is at fault, and costs a search for it; what refuses every event alike is Fatal.
+/// A class whose errors come out of a trigger of the owner's depends on the row, and so is Data.
 const KINDS: &[(&str, ErrorKind)] = &[
-    // Event content that this database cannot hold.
+    ("00", ErrorKind::Fatal),    // successful completion: not an error
+    ("01", ErrorKind::Fatal),    // warning: not an error
+    ("02", ErrorKind::Fatal),    // no data: not an error
+    ("03", ErrorKind::Fatal),    // SQL statement not yet complete
+    ("08", ErrorKind::Retry),    // connection exception
+    ("09", ErrorKind::Data),     // triggered action exception
+    ("0A", ErrorKind::Fatal),    // feature not supported
+    ("0B", ErrorKind::Fatal),    // invalid transaction initiation
+    ("0F", ErrorKind::Fatal),    // locator exception
+    ("0L", ErrorKind::Fatal),    // invalid grantor
+    ("0P", ErrorKind::Fatal),    // invalid role specification
+    ("0Z", ErrorKind::Fatal),    // diagnostics exception
+    ("10", ErrorKind::Fatal),    // XQuery error
+    ("20", ErrorKind::Data),     // case not found: a CASE without ELSE in a trigger
+    ("21", ErrorKind::Data), // cardinality violation: a trigger that makes two keys one, or looks up too much
     ("22P03", ErrorKind::Fatal), // a column's type was changed: it refuses every row, not one
     ("22P04", ErrorKind::Fatal), // COPY data of the wrong shape: a column too many or too few
-    ("22", ErrorKind::Data),     // data exception: too long, out of range, not translatable
-    ("23", ErrorKind::Data),     // a constraint that the owner added: ours cannot be broken
-    ("44000", ErrorKind::Data),  // WITH CHECK OPTION of a view in a table's place
-    ("P0", ErrorKind::Data),     // RAISE in a trigger that the owner added
-    ("54000", ErrorKind::Data),  // an index row too large for a page: long texts in a key
-    // It may heal without us.
-    ("08", ErrorKind::Retry),    // connection exception
-    ("57", ErrorKind::Retry),    // shutdown, crash, starting up, cancelled, database dropped
-    ("53400", ErrorKind::Fatal), // a configured limit was exceeded: it is exceeded next time as well
-    ("53", ErrorKind::Retry),    // out of disk, memory or connections
-    ("40", ErrorKind::Retry),    // serialization failure, deadlock
-    ("55P03", ErrorKind::Retry), // lock_timeout
-    ("55006", ErrorKind::Retry), // the object is in use: somebody creates or drops the database
+    ("22", ErrorKind::Data), // data exception: too long, out of range, not translatable
+    ("23", ErrorKind::Data), // a constraint that the owner added: ours cannot be broken
+    ("24", ErrorKind::Fatal), // invalid cursor state
     ("25006", ErrorKind::Retry), // read-only: a standby, or a server whose disk is full
     ("25P03", ErrorKind::Retry), // idle_in_transaction_session_timeout
     ("25P04", ErrorKind::Retry), // transaction_timeout
-    ("26000", ErrorKind::Retry), // prepared statement gone: a pooler gave us another backend
-    ("42P05", ErrorKind::Retry), // prepared statement is there: a pooler gave us one that somebody left it in
-    ("3D000", ErrorKind::Retry), // the database does not exist: it may be created later
+    ("25", ErrorKind::Fatal), // invalid transaction state
+    ("26", ErrorKind::Retry), // prepared statement gone: a pooler gave us another backend
+    ("27", ErrorKind::Fatal), // triggered data change violation
+    ("28", ErrorKind::Fatal), // wrong user or password
+    ("2B", ErrorKind::Fatal), // dependent privilege descriptors still exist
+    ("2D", ErrorKind::Fatal), // invalid transaction termination
+    ("2F", ErrorKind::Fatal), // SQL routine exception
+    ("34", ErrorKind::Fatal), // invalid cursor name
+    ("38", ErrorKind::Data), // external routine exception: RAISE in a trigger of another language
+    ("39", ErrorKind::Fatal), // external routine invocation exception: the trigger is broken
+    ("3B", ErrorKind::Fatal), // savepoint exception
+    ("3D", ErrorKind::Retry), // the database does not exist: it may be created later
+    ("3F", ErrorKind::Fatal), // invalid schema name
+    ("40003", ErrorKind::Retry), // statement completion unknown: the next claim tells
+    ("40", ErrorKind::Busy), // serialization failure, deadlock
+    ("42P05", ErrorKind::Retry), // prepared statement is there: a pooler gave us a session that somebody left it in
+    ("42", ErrorKind::Fatal),    // no permission, or a table or column is gone: its rows went with it
+    ("44", ErrorKind::Data),     // WITH CHECK OPTION of a view in a table's place
+    ("53400", ErrorKind::Fatal), // a configured limit was exceeded: it is exceeded next time as well
+    ("53", ErrorKind::Retry),    // out of disk, memory or connections
+    ("54000", ErrorKind::Data),  // an index row too large for a page: long texts in a key
+    ("54", ErrorKind::Fatal),    // program limit exceeded: too complex, too many columns
+    ("55006", ErrorKind::Retry), // the object is in use: somebody creates or drops the database
+    ("55P03", ErrorKind::Busy),  // lock_timeout
+    ("55", ErrorKind::Fatal),    // object not in prerequisite state
+    ("57", ErrorKind::Retry),    // shutdown, crash, starting up, cancelled, database dropped
     ("58", ErrorKind::Retry),    // the server's own I/O
-                                 // The rest needs a person. 42P01 among it: a table that is gone takes its rows with it, and no retry
-                                 // brings it back; 28: wrong password; 42501: no permission; 0A000: not supported; XX: a server bug.
+    ("72", ErrorKind::Retry),    // snapshot too old
+    ("F0", ErrorKind::Fatal),    // configuration file error
+    ("HV", ErrorKind::Fatal),    // foreign data wrapper error
+    ("P0", ErrorKind::Data),     // RAISE in a trigger of the owner's
+    ("XX", ErrorKind::Fatal),    // a bug or damage of the server
 ];
 
 /// How a server says that pg_hba.conf has no entry for a user over this channel (with or without TLS). A wrong
@@ -60,7 +94,7 @@ pub(crate) fn told(code: &str, message: &str) -> String {
     }
 }
 
-/// What to do about an SQLSTATE.
+/// What to do about an SQLSTATE. A class that is in no table is somebody's own, and a person must look.
 pub(crate) fn kind_of(code: &str) -> ErrorKind {
     KINDS.iter().find(|(prefix, _)| code.starts_with(prefix)).map_or(ErrorKind::Fatal, |(_, kind)| *kind)
 }
@@ -85,9 +119,22 @@ fn kind_of_client_error(error: &tokio_postgres::Error) -> ErrorKind {
 
 fn told_by_server(tried: &str, error: &DbError) -> TargetError {
     let code = error.code().code();
+    TargetError::new(kind_of(code), format!("{}: SQLSTATE {code}: {}", one_line(tried), words(error)))
+}
+
+/// What the server said, in one line.
+fn words(error: &DbError) -> String {
     let detail = error.detail().map(|detail| format!(" ({detail})")).unwrap_or_default();
-    let message = format!("{tried}: SQLSTATE {code}: {}{detail}", error.message());
-    TargetError::new(kind_of(code), one_line(&message))
+    one_line(&format!("{}{detail}", error.message()))
+}
+
+/// Why the database refuses an event, if that is what the error is.
+pub(crate) fn refusal(error: &tokio_postgres::Error) -> Option<Reason> {
+    let server = error.as_db_error().filter(|server| kind_of(server.code().code()) == ErrorKind::Data)?;
+    if server.parsed_severity() != Some(Severity::Error) {
+        return None;
+    }
+    Some(Reason { sqlstate: server.code().code().to_owned(), message: words(server) })
 }
 
 /// An error of sqlx, as [`from_postgres`].
@@ -133,11 +180,6 @@ fn copy_row_in(context: &str) -> Option<usize> {
     digits.get(..end)?.parse().ok()
 }
 
-/// Names the event, if it is the event's fault.
-pub(crate) fn at(error: TargetError, position: Option<Position>) -> TargetError {
-    if error.kind() == ErrorKind::Data { error.at(position) } else { error }
-}
-
 fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
@@ -171,10 +213,7 @@ mod tests {
                 "53100",
                 "53200",
                 "53300",
-                "40001",
                 "40003",
-                "40P01",
-                "55P03",
                 "55006",
                 "25006",
                 "25P03",
@@ -185,14 +224,16 @@ mod tests {
                 "58P01",
                 "26000",
                 "42P05",
+                "72000",
                 RELAY_RETRY,
             ],
         );
+        check(ErrorKind::Busy, &["40000", "40001", "40002", "40P01", "55P03"]);
         check(
             ErrorKind::Data,
             &[
                 "22001", "22003", "22021", "22P05", "23502", "23503", "23505", "23514", "23P01", "54000",
-                "P0001",
+                "P0001", "P0004", "09000", "20000", "21000", "38000", "44000",
             ],
         );
         check(
@@ -219,6 +260,25 @@ mod tests {
                 RELAY_FATAL,
             ],
         );
+    }
+
+    /// The classes of PostgreSQL's manual, appendix A.
+    const CLASSES: [&str; 44] = [
+        "00", "01", "02", "03", "08", "09", "0A", "0B", "0F", "0L", "0P", "0Z", "10", "20", "21", "22", "23",
+        "24", "25", "26", "27", "28", "2B", "2D", "2F", "34", "38", "39", "3B", "3D", "3F", "40", "42", "44",
+        "53", "54", "55", "57", "58", "72", "F0", "HV", "P0", "XX",
+    ];
+
+    #[test]
+    fn every_class_has_one_row_and_its_exceptions_stand_in_front() {
+        let classes: Vec<&str> = KINDS.iter().map(|(code, _)| *code).filter(|code| code.len() == 2).collect();
+        assert_eq!(classes, CLASSES);
+        for (index, (code, kind)) in KINDS.iter().enumerate().filter(|(_, (code, _))| code.len() != 2) {
+            assert_eq!(code.len(), 5, "{code}");
+            let class = KINDS.iter().position(|(class, _)| *class == &code[..2]).unwrap();
+            assert!(index < class, "{code} stands behind its class");
+            assert_ne!(*kind, KINDS[class].1, "{code} is judged as its class");
+        }
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! A lane: one session that works a range, and whether it can be used for the next transaction.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use projector::{
@@ -7,6 +8,7 @@ use projector::{
 };
 
 use crate::apply::Applier;
+use crate::chunks::Chunks;
 use crate::claim::{self, Taken};
 use crate::connect::{Session, within};
 
@@ -35,8 +37,8 @@ enum Condition {
 }
 
 impl TimescaleLane {
-    pub(crate) fn new(session: Session, log: LogIdentity) -> Self {
-        Self { session, log, log_no: None, applier: Applier::default(), condition: Condition::Idle }
+    pub(crate) fn new(session: Session, log: LogIdentity, chunks: Arc<Chunks>) -> Self {
+        Self { session, log, log_no: None, applier: Applier::new(chunks), condition: Condition::Idle }
     }
 
     /// Notes that a transaction begins.

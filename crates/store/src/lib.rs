@@ -5,6 +5,7 @@
 //! [`DatabaseUrl`].
 
 mod apply;
+mod chunks;
 mod claim;
 mod connect;
 mod copy;
@@ -13,6 +14,7 @@ mod identity;
 mod lane;
 mod merge;
 mod predecessor;
+mod quarantine;
 pub mod read;
 mod rows;
 mod schema;
@@ -25,6 +27,7 @@ mod url;
 
 pub use identity::{DatabaseIdentity, identify};
 pub use lane::TimescaleLane;
+pub use quarantine::{DropMode, Quarantine, QuarantineFilter, Quarantined, RetryMode, RetryOutcome};
 pub use schema::{Edition, Extension, Licence, MigrateOutcome, Migration, edition, migrate};
 pub use target::{Migrate, StoreOptions, TimescaleTarget};
 pub use url::{DatabaseUrl, DatabaseUrlError, SslMode};

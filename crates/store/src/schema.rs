@@ -27,6 +27,9 @@ const MIGRATIONS_TABLE: &str = "tailwater_migrations";
 /// NOTE: sqlx's own lock belongs to the session, and behind a pooler nobody knows whose that is.
 const LOCK_SQL: &str = "SELECT pg_advisory_xact_lock(x'7461696c77617465'::bigint)";
 
+/// More than sqlx's migrator has.
+const STATEMENTS_MAX: usize = 16;
+
 /// Whether the extension may be made in a database that does not have it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Extension {
@@ -109,6 +112,7 @@ async fn run(url: &DatabaseUrl, begin: &str) -> Result<(), TargetError> {
         relay.start().await.map_err(|error| error::from_sqlx(&tried, error.into()))?;
     }
     let options = relay.as_ref().map_or_else(|| url.connect_options(), Relay::connect_options);
+    let options = options.statement_cache_capacity(STATEMENTS_MAX);
     let connecting = timeout(url.connect_timeout(), PgConnection::connect_with(&options));
     let mut connection = connecting
         .await
@@ -118,10 +122,13 @@ async fn run(url: &DatabaseUrl, begin: &str) -> Result<(), TargetError> {
     connection.close().await.map_err(|error| error::from_sqlx(&tried, error))
 }
 
+/// NOTE: sqlx names the statements of its migrator, and without a cache forgets the names. None may be left to
+/// a pooler's session; after an error the transaction is left open instead, which ends the session as well.
 async fn run_on(connection: &mut PgConnection, begin: &str) -> Result<(), MigrateError> {
     let begin = AssertSqlSafe(format!("{begin}; {LOCK_SQL}"));
     let mut transaction = connection.begin_with(begin).await?;
     migrator().run_direct(None, &mut *transaction, false).await?;
+    transaction.clear_cached_statements().await?;
     Ok(transaction.commit().await?)
 }
 

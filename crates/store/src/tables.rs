@@ -22,6 +22,9 @@ pub(crate) enum Rule {
     Snapshot,
 }
 
+/// The columns that every table has for where a row came from.
+pub(crate) const PROVENANCE: [&str; 2] = ["log_no", "position"];
+
 /// One table for each kind, in the order of [`Kind::ALL`].
 pub(crate) const TABLES: [&Table; 6] =
     [&AGENT_METRICS, &SYSTEM_METRICS, &CHANNEL_METRICS, &TOKEN_METRICS, &AGENT_STATES, &GAPS];

@@ -1,9 +1,11 @@
 //! The target: makes the schema ready, opens lanes.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use projector::{ErrorKind, LaneName, LogIdentity, Target, TargetError};
 
+use crate::chunks::Chunks;
 use crate::connect::{Session, application_name};
 use crate::lane::TimescaleLane;
 use crate::schema::{self, Extension, State};
@@ -35,13 +37,15 @@ pub struct TimescaleTarget {
     options: StoreOptions,
     /// Whether the schema was made ready once. The cheap look at every connect tells when it no longer is.
     is_prepared: AtomicBool,
+    /// What its lanes know of the chunks.
+    chunks: Arc<Chunks>,
 }
 
 impl TimescaleTarget {
     /// A target at `url`; nothing is connected yet.
     #[must_use]
-    pub const fn new(url: DatabaseUrl, options: StoreOptions) -> Self {
-        Self { url, options, is_prepared: AtomicBool::new(false) }
+    pub fn new(url: DatabaseUrl, options: StoreOptions) -> Self {
+        Self { url, options, is_prepared: AtomicBool::new(false), chunks: Arc::default() }
     }
 
     /// Where it is.
@@ -85,14 +89,14 @@ impl Target for TimescaleTarget {
             (session, state) = self.open(log, name).await?;
         }
         match state {
-            State::Current => Ok(TimescaleLane::new(session, log.clone())),
+            State::Current => Ok(TimescaleLane::new(session, log.clone(), Arc::clone(&self.chunks))),
             State::Behind(pending) => Err(behind(pending.len())),
             State::Refused(error) => Err(error),
         }
     }
 }
 
-fn behind(pending: usize) -> TargetError {
+pub(crate) fn behind(pending: usize) -> TargetError {
     let message = format!(
         "the database's schema lacks {pending} migrations and database.migrate is off; run `tailwater migrate`"
     );

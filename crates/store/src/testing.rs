@@ -7,6 +7,7 @@
 
 #![expect(clippy::expect_used, reason = "a test that has no database fails by panic")]
 
+mod pgbouncer;
 mod server;
 
 use std::env;
@@ -20,6 +21,7 @@ use uuid::Uuid;
 
 use crate::url::DatabaseUrl;
 
+pub use pgbouncer::PgBouncer;
 pub use server::PrivateServer;
 
 /// Where the server is.

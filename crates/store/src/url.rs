@@ -155,6 +155,16 @@ impl DatabaseUrl {
         self.host_name.as_deref().unwrap_or_else(|| self.server.as_str())
     }
 
+    #[cfg(feature = "testing")]
+    pub(crate) fn user(&self) -> &str {
+        &self.user
+    }
+
+    #[cfg(feature = "testing")]
+    pub(crate) fn password(&self) -> Option<&str> {
+        self.password.as_deref()
+    }
+
     /// The settings among `options`.
     pub(crate) fn settings(&self) -> &[(String, String)] {
         &self.settings

@@ -1,55 +1,82 @@
-//! The rows of one table: the straight way, and the way round by a temporary table.
+//! The rows of one table, the straight way: COPY into it.
+//!
+//! A COPY that the database refuses for an event's content is rolled back to its savepoint and sent again in
+//! pieces, until the event is found: three more COPYs where the refusal names it, as CHECKs, types and most triggers
+//! do, and two for each halving otherwise. What turns out to meet its keys goes the way round.
 
-use std::ops::RangeInclusive;
 use std::pin::pin;
 
 use bytes::BytesMut;
-use event::{Kind, Position, Time};
+use event::Kind;
 use futures_util::SinkExt;
-use projector::{Entry, ErrorKind, TargetError};
-use tokio_postgres::SimpleQueryMessage;
+use projector::{Entry, TargetError};
 use tokio_postgres::error::SqlState;
 
-use super::of_kind;
+use super::batch::{Counts, Piece, Pieces};
+use super::round::Round;
 use crate::connect::{Prepared, Session};
 use crate::copy;
 use crate::error;
-use crate::merge;
+use crate::quarantine::{Reason, Refusals};
 use crate::rows::Provenance;
-use crate::tables::Table;
+use crate::tables::{TABLES, Table};
 
 /// How much is encoded before it is handed on: the memory of a COPY is a few of these.
 const CHUNK_BYTES: usize = 128 * 1024;
 /// A row rarely has more; a chunk that outgrows it costs a copy.
 const ROW_BYTES: usize = 4 * 1024;
 
-const SAVEPOINT: &str = "SAVEPOINT tailwater_rows";
+pub(super) const SAVEPOINT: &str = "SAVEPOINT tailwater_rows";
+/// Lets go of the last savepoint, so that they do not pile up, and makes it anew.
+pub(super) const SAVEPOINT_AGAIN: &str = "RELEASE SAVEPOINT tailwater_rows; SAVEPOINT tailwater_rows";
 const ROLLBACK_TO: &str = "ROLLBACK TO SAVEPOINT tailwater_rows";
 
-/// The events of a batch that go to one table.
-pub(super) struct Rows<'a> {
-    pub(super) entries: &'a [Entry],
-    pub(super) kind: Kind,
-    pub(super) provenance: Provenance<'a>,
-    /// How many of the entries are of this kind; not zero.
-    pub(super) count: u64,
+/// What became of the events that were not refused.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Written {
+    pub(crate) inserted: u64,
+    pub(crate) present: u64,
+    pub(crate) conflicting: u64,
 }
 
-impl Rows<'_> {
-    /// The position of the row that COPY counts as `number`, from 1.
-    fn position(&self, number: usize) -> Option<Position> {
-        of_kind(self.entries, self.kind).nth(number.checked_sub(1)?).map(|(position, _)| position)
+impl Written {
+    fn add(&mut self, other: Self) {
+        self.inserted += other.inserted;
+        self.present += other.present;
+        self.conflicting += other.conflicting;
     }
+}
 
-    /// The first and the last time.
-    fn times(&self) -> RangeInclusive<Time> {
-        let times = || of_kind(self.entries, self.kind).map(|(_, event)| event.time());
-        times().min().unwrap_or_default()..=times().max().unwrap_or_default()
+/// Writes every table: what a connection keeps from batch to batch.
+pub(crate) struct Writers([TableWriter; TABLES.len()]);
+
+impl Default for Writers {
+    fn default() -> Self {
+        Self(TABLES.map(TableWriter::new))
     }
+}
 
-    /// The position, when there is but one row.
-    fn only_position(&self) -> Option<Position> {
-        if self.count == 1 { self.position(1) } else { None }
+impl Writers {
+    /// Writes the rows, table by table, within the transaction that is open; what the database refuses goes to
+    /// `refusals`.
+    pub(crate) async fn write(
+        &mut self,
+        session: &Session,
+        provenance: Provenance<'_>,
+        entries: &[Entry],
+        counts: &Counts,
+        refusals: &mut Refusals,
+    ) -> Result<Written, TargetError> {
+        let mut written = Written::default();
+        for writer in &mut self.0 {
+            let kind = writer.kind();
+            let count = counts.of_kind(kind).count;
+            if count > 0 {
+                let piece = Piece::new(entries, kind, provenance, count);
+                written.add(writer.write(session, piece, refusals).await?);
+            }
+        }
+        Ok(written)
     }
 }
 
@@ -63,83 +90,140 @@ enum Way {
 }
 
 /// Writes one table.
-pub(super) struct TableWriter {
+struct TableWriter {
     table: &'static Table,
     /// Where the last batch went that had rows here. A replay over rows that are there meets them in every batch.
     way: Way,
     straight: Prepared,
-    round: Prepared,
+    round: Round,
+}
+
+/// How a COPY ended that the server did not refuse for good.
+enum Copied {
+    /// Every row is there.
+    All,
+    /// A key was there already, or rows were dropped without a word: the way round tells which.
+    NotAll,
+    /// The database refuses an event: the one that COPY counts as `row`, if it names it.
+    Refused { reason: Reason, row: Option<usize> },
 }
 
 impl TableWriter {
-    pub(super) fn new(table: &'static Table) -> Self {
+    fn new(table: &'static Table) -> Self {
         let way = if table.keys_are_unique() { Way::Straight } else { Way::Round };
-        Self { table, way, straight: Prepared::default(), round: Prepared::default() }
+        Self { table, way, straight: Prepared::default(), round: Round::new(table) }
     }
 
-    pub(super) const fn kind(&self) -> Kind {
+    const fn kind(&self) -> Kind {
         self.table.kind
     }
 
-    /// Writes the rows; returns how many are new.
-    pub(super) async fn write(&mut self, session: &Session, rows: &Rows<'_>) -> Result<u64, TargetError> {
-        if self.way == Way::Straight {
-            match self.go_straight(session, rows).await {
-                Ok(()) => return Ok(rows.count),
-                Err(error) if error.code() == Some(&SqlState::UNIQUE_VIOLATION) => self.way = Way::Round,
-                Err(error) => return Err(self.refused(session, rows, error)),
+    async fn write(
+        &mut self,
+        session: &Session,
+        piece: Piece<'_>,
+        refusals: &mut Refusals,
+    ) -> Result<Written, TargetError> {
+        let mut written = Written::default();
+        let rest = match self.way {
+            Way::Straight => self.go_straight(session, piece, refusals, &mut written).await?,
+            Way::Round => piece,
+        };
+        if rest.count > 0 {
+            let round = self.round.write(session, rest, refusals).await?;
+            written.add(round);
+            let is_new = round.present == 0 && self.table.keys_are_unique();
+            self.way = if is_new { Way::Straight } else { Way::Round };
+        }
+        Ok(written)
+    }
+
+    /// Sends piece by piece; returns what is left for the way round.
+    async fn go_straight<'a>(
+        &mut self,
+        session: &Session,
+        whole: Piece<'a>,
+        refusals: &mut Refusals,
+        written: &mut Written,
+    ) -> Result<Piece<'a>, TargetError> {
+        let (mut pieces, mut done, mut before) = (Pieces::new(whole), 0, SAVEPOINT);
+        while let Some(piece) = pieces.next() {
+            let copied = self.copy(session, piece, before).await?;
+            before = SAVEPOINT_AGAIN;
+            match copied {
+                Copied::All => {
+                    done += piece.count;
+                    written.inserted += piece.count as u64;
+                }
+                Copied::NotAll => {
+                    roll_back(session).await?;
+                    break;
+                }
+                Copied::Refused { reason, row } => {
+                    roll_back(session).await?;
+                    if let Some(position) = pieces.refused(piece, row) {
+                        done += 1;
+                        refusals.add(position, reason)?;
+                    }
+                }
             }
-            session.roll_back("going back to the savepoint", ROLLBACK_TO).await?;
         }
-        let inserted = self.go_round(session, rows).await?;
-        if inserted == rows.count && self.table.keys_are_unique() {
-            self.way = Way::Straight;
+        let [_, rest] = whole.split_at(done);
+        Ok(rest)
+    }
+
+    async fn copy(
+        &mut self,
+        session: &Session,
+        piece: Piece<'_>,
+        before: &str,
+    ) -> Result<Copied, TargetError> {
+        let error = match self.try_copy(session, piece, before).await {
+            Ok(rows) if rows == piece.count as u64 => return Ok(Copied::All),
+            Ok(_) => return Ok(Copied::NotAll),
+            Err(error) => error,
+        };
+        if error.code() == Some(&SqlState::UNIQUE_VIOLATION) {
+            return Ok(Copied::NotAll);
         }
-        Ok(inserted)
+        if let Some(reason) = error::refusal(&error) {
+            return Ok(Copied::Refused { reason, row: error::copy_row(&error) });
+        }
+        // Two lanes that send each other's keys in different orders; sorted by key they meet in one.
+        if error.code() == Some(&SqlState::T_R_DEADLOCK_DETECTED) {
+            self.way = Way::Round;
+        }
+        Err(session.error(&format!("copying into {}", self.table.name), error))
     }
 
-    async fn go_straight(&mut self, session: &Session, rows: &Rows<'_>) -> Result<(), tokio_postgres::Error> {
-        copy_in(session, SAVEPOINT, &mut self.straight, &self.table.copy_sql(), rows).await
-    }
-
-    async fn go_round(&mut self, session: &Session, rows: &Rows<'_>) -> Result<u64, TargetError> {
-        let (stage, copy) = (merge::stage_sql(self.table), merge::copy_sql(self.table));
-        let copied = copy_in(session, &stage, &mut self.round, &copy, rows).await;
-        copied.map_err(|error| self.refused(session, rows, error))?;
-        let merged = session.client().simple_query(&merge::merge_sql(self.table, rows.times())).await;
-        let merged = merged.map_err(|error| {
-            let error = session.error(&format!("merging into {}", self.table.name), error);
-            error::at(error, rows.only_position())
-        })?;
-        count(&merged).ok_or_else(|| {
-            TargetError::new(
-                ErrorKind::Fatal,
-                format!("merging into {}: no count came back", self.table.name),
-            )
-        })
-    }
-
-    /// A COPY that the database refused, with the event it was about.
-    fn refused(&self, session: &Session, rows: &Rows<'_>, error: tokio_postgres::Error) -> TargetError {
-        let position =
-            error::copy_row(&error).and_then(|row| rows.position(row)).or_else(|| rows.only_position());
-        error::at(session.error(&format!("copying into {}", self.table.name), error), position)
+    async fn try_copy(
+        &mut self,
+        session: &Session,
+        piece: Piece<'_>,
+        before: &str,
+    ) -> Result<u64, tokio_postgres::Error> {
+        copy_in(session, before, &mut self.straight, &self.table.copy_sql(), piece).await
     }
 }
 
-/// Runs `before` and the COPY; the first round trip is shared.
-async fn copy_in(
+/// Undoes a piece, and sees that the session is still in step.
+pub(super) async fn roll_back(session: &Session) -> Result<(), TargetError> {
+    session.roll_back("going back to the savepoint", ROLLBACK_TO).await
+}
+
+/// Runs `before` and the COPY; the first round trip is shared. Returns how many rows the server took.
+pub(super) async fn copy_in(
     session: &Session,
     before: &str,
     statement: &mut Prepared,
     sql: &str,
-    rows: &Rows<'_>,
-) -> Result<(), tokio_postgres::Error> {
+    piece: Piece<'_>,
+) -> Result<u64, tokio_postgres::Error> {
     let mut sink = pin!(session.copy_in(before, statement, sql).await?);
     let mut buffer = BytesMut::with_capacity(CHUNK_BYTES + ROW_BYTES);
     copy::header(&mut buffer);
-    for (position, event) in of_kind(rows.entries, rows.kind) {
-        rows.provenance.row(event, position, &mut buffer);
+    for (position, event) in piece.events() {
+        piece.provenance.row(event, position, &mut buffer);
         if buffer.len() >= CHUNK_BYTES {
             sink.feed(buffer.split().freeze()).await?;
             buffer.reserve(CHUNK_BYTES + ROW_BYTES);
@@ -147,13 +231,5 @@ async fn copy_in(
     }
     copy::trailer(&mut buffer);
     sink.feed(buffer.freeze()).await?;
-    sink.finish().await.map(drop)
-}
-
-/// The number in the first row.
-fn count(messages: &[SimpleQueryMessage]) -> Option<u64> {
-    messages.iter().find_map(|message| match message {
-        SimpleQueryMessage::Row(row) => row.get(0)?.parse().ok(),
-        _ => None,
-    })
+    sink.finish().await
 }

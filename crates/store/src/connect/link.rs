@@ -14,6 +14,8 @@
 
 use std::sync::{Arc, OnceLock};
 
+use crate::url::DatabaseUrl;
+
 /// What is between us and the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Link {
@@ -38,6 +40,10 @@ const SETTINGS: [(&str, &str); 7] = [
 
 const DEFAULT: &str = "DEFAULT";
 
+/// Settings of a newer server, and of an extension.
+const NOT_EVERYWHERE: [&str; 2] =
+    ["transaction_timeout", "timescaledb.max_tuples_decompressed_per_dml_transaction"];
+
 /// The server's end of the link, as ours: seconds, seconds, probes, milliseconds.
 const TCP_SETTINGS: &str = "('tcp_keepalives_idle', '10'), ('tcp_keepalives_interval', '5'), \
      ('tcp_keepalives_count', '3'), ('tcp_user_timeout', '30000')";
@@ -61,25 +67,34 @@ pub(super) fn question(key: Option<i32>, is_tcp: bool) -> String {
     )
 }
 
-/// The statements that begin a transaction where these settings are known. What the URL says of one stands for its
-/// default: a pooler may have kept the URL's `options` to itself.
+/// The statements that begin a transaction where these settings are known.
 pub(super) fn begin_sql(known: &[String], of_url: &[(String, String)]) -> String {
-    let mut sql = BEGIN.to_owned();
-    for (name, value) in SETTINGS.iter().filter(|(name, _)| known.iter().any(|known| known == name)) {
+    let settings = SETTINGS.iter().filter(|(name, _)| known.iter().any(|known| known == name));
+    format!("{BEGIN}{}", settings_sql(settings, of_url))
+}
+
+/// The settings that every server knows, to be sent right behind a BEGIN.
+pub(crate) fn common_settings_sql(url: &DatabaseUrl) -> String {
+    settings_sql(SETTINGS.iter().filter(|(name, _)| !NOT_EVERYWHERE.contains(name)), url.settings())
+}
+
+/// What the URL says of a setting stands for its default: a pooler may have kept the URL's `options` to itself.
+fn settings_sql<'a>(
+    settings: impl Iterator<Item = &'a (&'a str, &'a str)>,
+    of_url: &[(String, String)],
+) -> String {
+    let one = |&(name, value): &(&str, &str)| {
         let wanted = of_url.iter().rfind(|(wanted, _)| wanted.eq_ignore_ascii_case(name));
-        match wanted.filter(|_| *value == DEFAULT) {
+        match wanted.filter(|_| value == DEFAULT) {
+            // A function, because SET takes a list such as search_path's only unquoted.
             Some((_, wanted)) => {
-                // A function, because SET takes a list such as search_path's only unquoted.
-                let wanted = wanted.replace('\'', "''");
-                sql.push_str(&format!(
-                    "; SELECT set_config('{name}', E'{}', true)",
-                    wanted.replace('\\', r"\\")
-                ));
+                let wanted = wanted.replace('\'', "''").replace('\\', r"\\");
+                format!("; SELECT set_config('{name}', E'{wanted}', true)")
             }
-            None => sql.push_str(&format!("; SET LOCAL {name} TO {value}")),
+            None => format!("; SET LOCAL {name} TO {value}"),
         }
-    }
-    sql
+    };
+    settings.map(one).collect()
 }
 
 /// Finds the process id in the key among the first messages of a server.

@@ -10,7 +10,7 @@ use std::sync::atomic::Ordering;
 use bytes::Bytes;
 use projector::TargetError;
 use tokio_postgres::types::{ToSql, Type};
-use tokio_postgres::{CopyInSink, Error, Statement};
+use tokio_postgres::{CopyInSink, Error, Row, Statement};
 
 use super::{Link, Session};
 
@@ -28,22 +28,22 @@ impl Prepared {
 }
 
 impl Session {
-    /// Begins a transaction and runs its first statement, in one round trip; returns how many rows it has changed.
+    /// Begins a transaction and runs its first statement, in one round trip; returns that one's rows.
     pub(crate) async fn begin_with(
         &self,
         tried: &str,
         prepared: &mut Prepared,
         sql: &str,
         parameters: &[(&(dyn ToSql + Sync), Type)],
-    ) -> Result<u64, TargetError> {
+    ) -> Result<Vec<Row>, TargetError> {
         let begin = self.client.batch_execute(&self.begin);
         let (begun, done) = match self.link {
             Link::Direct => {
                 let statement = prepared.get(self, sql).await.map_err(|error| self.error(tried, error))?;
                 let values: Vec<_> = parameters.iter().map(|(value, _)| *value).collect();
-                tokio::join!(biased; begin, self.client.execute(statement, &values))
+                tokio::join!(biased; begin, self.client.query(statement, &values))
             }
-            Link::Pooled => tokio::join!(biased; begin, self.client.execute_typed(sql, parameters)),
+            Link::Pooled => tokio::join!(biased; begin, self.client.query_typed(sql, parameters)),
         };
         begun.map_err(|error| self.error("beginning a transaction", error))?;
         done.map_err(|error| self.error(tried, error))

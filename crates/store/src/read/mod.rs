@@ -27,7 +27,7 @@ use sqlx::query::Query;
 use sqlx::{AssertSqlSafe, Connection, PgConnection, Postgres, SqlSafeStr};
 
 use crate::DatabaseUrl;
-use crate::connect::Relay;
+use crate::connect::{Relay, common_settings_sql};
 use pg_time::PgTime;
 use statements::{AGENT_LATEST, AGENT_SUMMARY, Dialect, Statements};
 
@@ -85,7 +85,7 @@ impl TimescaleReader {
             relay,
             url: url.clone(),
             options,
-            begin: begin(options.statement_timeout).into(),
+            begin: begin(url, options.statement_timeout).into(),
             statements: Arc::default(),
         }
     }
@@ -168,10 +168,12 @@ impl TimescaleReader {
 ///
 /// NOTE: compiling a plan takes longer here than it saves. A bucketed day of a hundred agents takes 22 MB of hash
 /// table, and past work_mem it goes to disk.
-fn begin(statement_timeout: Duration) -> String {
+fn begin(url: &DatabaseUrl, statement_timeout: Duration) -> String {
+    let settings = common_settings_sql(url);
     let millis = statement_timeout.as_millis();
     format!(
-        "BEGIN READ ONLY; SET LOCAL jit = off; SET LOCAL work_mem = '32MB'; SET LOCAL statement_timeout = {millis}"
+        "BEGIN READ ONLY{settings}; SET LOCAL jit = off; SET LOCAL work_mem = '32MB'; \
+         SET LOCAL statement_timeout = {millis}"
     )
 }
 

@@ -51,6 +51,19 @@ impl PrivateServer {
         &self.url
     }
 
+    /// The same by its unix socket, where that can be reached from here.
+    ///
+    /// # Panics
+    /// When the folder's name is not text.
+    #[must_use]
+    pub fn socket_url(&self) -> Option<DatabaseUrl> {
+        let port = self.url.port();
+        let dir = self.dir.to_str().expect("a name of ASCII");
+        let text = format!("host='{dir}' port={port} user=postgres dbname={}", self.url.database());
+        let is_there = self.dir.join(format!(".s.PGSQL.{port}")).exists();
+        is_there.then(|| text.parse().expect("a DSN"))
+    }
+
     /// Writes a file beside its data, as the server's own user, wherever that is.
     ///
     /// # Panics

@@ -8,10 +8,17 @@
 )]
 
 mod applying;
+mod chunks;
 mod claiming;
 mod failing;
+mod lanes;
 mod merging;
 mod migrating;
+mod oracle;
+mod poison;
+mod pooler;
+mod quarantine;
+mod schema_errors;
 mod support;
 mod tls;
 mod usage;

@@ -22,7 +22,8 @@ async fn the_smaller_position_wins_in_both_orders() {
 
     range.jump(&world, 20).await;
     let outcome = range.apply(&[sample("a", 0, 20), sample("b", 0, 21), sample("c", 0, 22)]).await;
-    assert_eq!(outcome, ApplyOutcome { inserted: 0, present: 3, ..ApplyOutcome::default() });
+    let conflicting = ApplyOutcome { inserted: 0, present: 3, conflicting: 3, ..ApplyOutcome::default() };
+    assert_eq!(outcome, conflicting);
     assert_eq!(world.texts(KEPT).await, ["a 5 1 5", "b 11 1 11", "c 6 1 6"]);
 }
 
@@ -35,7 +36,7 @@ async fn across_logs_the_one_that_is_there_stays() {
     let mut other = world.range_of(&log("home")).await;
     assert_eq!(
         other.apply(&[sample("a", 0, 1)]).await,
-        ApplyOutcome { inserted: 0, present: 1, ..ApplyOutcome::default() }
+        ApplyOutcome { inserted: 0, present: 1, conflicting: 1, ..ApplyOutcome::default() }
     );
     assert_eq!(world.texts(KEPT).await, ["a 10 1 10"]);
 }
@@ -47,7 +48,7 @@ async fn a_key_twice_within_a_batch_is_one_row() {
     let events = [sample("a", 0, 1), sample("a", 0, 2), sample("a", 1, 3), sample("a", 0, 4)];
     assert_eq!(
         range.apply(&events).await,
-        ApplyOutcome { inserted: 2, present: 2, ..ApplyOutcome::default() }
+        ApplyOutcome { inserted: 2, present: 2, conflicting: 2, ..ApplyOutcome::default() }
     );
     assert_eq!(world.texts(KEPT).await, ["a 1 1 1", "a 3 1 3"]);
 }
@@ -81,7 +82,8 @@ async fn the_rule_is_the_same_for_every_kind_of_sample() {
     let twins = twins();
     assert_eq!(
         range.apply(&twins).await,
-        ApplyOutcome { inserted: 5, present: 5, ..ApplyOutcome::default() }
+        // The second system sample and the second state say what the first ones said.
+        ApplyOutcome { inserted: 5, present: 5, conflicting: 3, ..ApplyOutcome::default() }
     );
     let positions = "SELECT string_agg(position::text, ' ' ORDER BY position) FROM (
         SELECT position FROM agent_metrics UNION ALL SELECT position FROM system_metrics
@@ -91,7 +93,7 @@ async fn the_rule_is_the_same_for_every_kind_of_sample() {
     range.jump(&world, 1).await;
     assert_eq!(
         range.apply(&twins).await,
-        ApplyOutcome { inserted: 0, present: 10, ..ApplyOutcome::default() }
+        ApplyOutcome { inserted: 0, present: 10, conflicting: 3, ..ApplyOutcome::default() }
     );
     assert_eq!(world.text(positions).await, "1 2 3 4 5");
 }

@@ -4,7 +4,7 @@ use event::wire::Decoded;
 use event::{AgentSample, Event, HostName, LogId, Position, Resources, State, Time, TokenUsage};
 use projector::{
     ApplyError, ApplyOutcome, Batch, Claim, ClaimError, Claimed, Cursor, Digest, Entry, Judge, Lane,
-    LaneName, LogIdentity, RangeState, Target, Wanted, WriterId,
+    LaneName, LogIdentity, RangeState, Target, TargetError, Wanted, WriterId,
 };
 use store::testing::{TestDatabase, table_checksum};
 use store::{Extension, Migrate, StoreOptions, TimescaleLane, TimescaleTarget};
@@ -75,6 +75,44 @@ impl World {
         checksums
     }
 
+    /// What is in quarantine: position, kind and SQLSTATE.
+    pub(crate) async fn quarantined(&self) -> Vec<String> {
+        let sql = "SELECT concat_ws(' ', position, kind, sqlstate) FROM tailwater_quarantine
+            ORDER BY log_no, position";
+        self.texts(sql).await
+    }
+
+    /// Has the server count the statements that insert into a table, those that are rolled back as well: a
+    /// sequence does not go back.
+    pub(crate) async fn count_statements(&self, table: &str) {
+        self.execute(&format!(
+            "CREATE SEQUENCE tried_{table} MINVALUE 0 START 0; SELECT nextval('tried_{table}');
+             CREATE FUNCTION count_{table}() RETURNS trigger LANGUAGE plpgsql AS
+                 $$ BEGIN PERFORM nextval('tried_{table}'); RETURN NULL; END $$;
+             CREATE TRIGGER count_{table} BEFORE INSERT ON {table} FOR EACH STATEMENT
+                 EXECUTE FUNCTION count_{table}()"
+        ))
+        .await;
+    }
+
+    /// How many statements there were since the last call.
+    pub(crate) async fn statements(&self, table: &str) -> u64 {
+        let counted = self.text(&format!("SELECT last_value::text FROM tried_{table}")).await;
+        self.execute(&format!("SELECT setval('tried_{table}', 0)")).await;
+        counted.parse().unwrap()
+    }
+
+    /// A trigger for each row that is inserted into a table; `body` may RAISE or RETURN NULL.
+    pub(crate) async fn trigger(&self, table: &str, body: &str) {
+        self.execute(&format!(
+            "CREATE FUNCTION judge_{table}() RETURNS trigger LANGUAGE plpgsql AS
+                 $$ BEGIN {body} RETURN NEW; END $$;
+             CREATE TRIGGER judge_{table} BEFORE INSERT ON {table} FOR EACH ROW
+                 EXECUTE FUNCTION judge_{table}()"
+        ))
+        .await;
+    }
+
     pub(crate) async fn count(&self, table: &str) -> i64 {
         table_checksum(&self.client, table).await.0
     }
@@ -104,7 +142,13 @@ impl Range {
 
     /// Applies events at the range's next positions.
     pub(crate) async fn try_apply(&mut self, events: &[Event]) -> Result<ApplyOutcome, ApplyError> {
-        let entries = entries(self.cursor.next, events);
+        self.try_apply_entries(entries(self.cursor.next, events)).await
+    }
+
+    pub(crate) async fn try_apply_entries(
+        &mut self,
+        entries: Vec<Entry>,
+    ) -> Result<ApplyOutcome, ApplyError> {
         let to = after(&entries, self.cursor);
         let batch = Batch { writer: self.writer, lo: self.lo, from: self.cursor, to, entries: &entries };
         let outcome = self.lane.apply(&batch).await?;
@@ -187,6 +231,18 @@ pub(crate) fn sample(agent: &str, second: i64, memory: u64) -> Event {
 /// Samples of one agent, a second apart.
 pub(crate) fn samples(agent: &str, count: u64) -> Vec<Event> {
     (0..count).map(|index| sample(agent, i64::try_from(index).unwrap(), index)).collect()
+}
+
+/// What became of events of which none was refused again or released.
+pub(crate) fn outcome(inserted: u64, present: u64, conflicting: u64, quarantined: u64) -> ApplyOutcome {
+    ApplyOutcome { inserted, present, conflicting, quarantined, released: 0 }
+}
+
+pub(crate) fn target_error<T: std::fmt::Debug>(result: Result<T, ApplyError>) -> TargetError {
+    match result {
+        Err(ApplyError::Target(error)) => error,
+        other => panic!("not an error of the target: {other:?}"),
+    }
 }
 
 pub(crate) fn usage(message: &str, output: u64, is_final: bool) -> TokenUsage {
