@@ -1,6 +1,7 @@
 //! The command line.
 
 mod log;
+mod quarantine;
 
 use std::path::PathBuf;
 
@@ -10,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::config::{Origin, Overrides};
 
 pub(crate) use log::{ExportArgs, ImportArgs, LogCommand, TailArgs, TrimArgs};
+pub(crate) use quarantine::{DropArgs, ListArgs, QuarantineCommand, RetryArgs, ShowArgs, WhichArgs};
 
 /// A flight recorder for hosts that run AI coding agents.
 ///
@@ -72,6 +74,9 @@ A bad line refuses the whole request, unless --skip-invalid.")]
     /// Look at the log, copy it, bring events in
     #[command(subcommand)]
     Log(LogCommand),
+    /// Look at the events that the database has refused, try them again, give them up
+    #[command(subcommand)]
+    Quarantine(QuarantineCommand),
     /// Make or upgrade the database's tables
     Migrate,
     /// Make, check or show the configuration

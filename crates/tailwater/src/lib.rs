@@ -67,6 +67,7 @@ fn dispatch(cli: &Cli) -> Result<(), Failure> {
             Command::Query(command) => commands::query::query(&config, command).await,
             Command::Status(args) => commands::status::status(&config, args).await,
             Command::Log(command) => commands::log::log(&config, command).await,
+            Command::Quarantine(command) => commands::quarantine::quarantine(&config, command).await,
             Command::Migrate => commands::migrate::migrate(&config).await,
             Command::Config(_) => Ok(()),
         }

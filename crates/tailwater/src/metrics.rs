@@ -179,9 +179,12 @@ pub(crate) const CATALOGUE: &[Metric] = &[
         "Events of the log that are not in the database yet.",
         |it| maybe(it.status.projection.lag_events),
     ),
-    gauge("tailwater_projection_lag_seconds", "seconds", "The age of the oldest of them.", |it| {
-        maybe_float(it.status.projection.lag_seconds)
-    }),
+    gauge(
+        "tailwater_projection_lag_seconds",
+        "seconds",
+        "The age of the oldest event that is not in the database yet.",
+        |it| maybe_float(it.status.projection.lag_seconds),
+    ),
     gauge(
         "tailwater_projection_live_lag_seconds",
         "seconds",
@@ -236,7 +239,7 @@ pub(crate) const CATALOGUE: &[Metric] = &[
     counter(
         "tailwater_projection_conflicting_events_total",
         "events",
-        "Those of them whose content is not that of the row.",
+        "Events whose row was there already, with other content.",
         |it| one(it.status.projection.counts.conflicting),
     ),
     counter(
@@ -273,14 +276,14 @@ pub(crate) const CATALOGUE: &[Metric] = &[
     gauge(
         "tailwater_sampler_last_run_timestamp_seconds",
         "timestamp_seconds",
-        "The time of its last pass, seconds since the epoch.",
+        "The time of the sampler's last pass, seconds since the epoch.",
         |it| each_sampler(it, |sampler| sampler.last_run.map(seconds)),
     )
     .labelled(&["sampler"]),
     counter(
         "tailwater_sampler_refused_events_total",
         "events",
-        "Events of it that the log did not take; a gap event tells of them.",
+        "Events of the sampler that the log did not take; a gap event tells of them.",
         |it| {
             #[expect(clippy::cast_precision_loss, reason = "Prometheus knows no other numbers")]
             let refused = |sampler: &SamplerStatus| Some(sampler.refused_events as f64);

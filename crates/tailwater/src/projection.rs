@@ -1,5 +1,5 @@
 //! The daemon's own projection: a projector that can be paused while the log changes its identity, and that runs
-//! again by itself where what has halted it may heal (`docs/decisions/0012-halts-that-heal.md`).
+//! again by itself where what has halted it may heal (`docs/decisions/0014-halts-that-heal.md`).
 
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
 use crate::failure::{Failure, chain};
-use crate::service::{Live, LogProjector, Projecting, blocking, projector};
+use crate::service::{Live, LogProjector, Projecting, blocking, projector, retry_what_is_known_now};
 use crate::watch::hold_back;
 
 /// Stops the projection for as long as it lives.
@@ -85,9 +85,19 @@ pub(crate) async fn start(
         pauser,
         facts: runner.facts.subscribe(),
     };
-    let stop = stop.clone();
-    let task = tokio::spawn(async move { project(|stop| runner.run(stop), pauses, &stop).await });
-    Ok((Projecting::Live(Arc::new(live)), Some(task)))
+    let live = Arc::new(live);
+    let (stop, told, log) = (stop.clone(), Arc::clone(&live), log.clone());
+    let task = tokio::spawn(async move {
+        let known = async {
+            retry_what_is_known_now(&told, &log).await;
+            std::future::pending::<()>().await;
+        };
+        tokio::select! {
+            () = project(|stop| runner.run(stop), pauses, &stop) => {}
+            () = known => {}
+        }
+    });
+    Ok((Projecting::Live(live), Some(task)))
 }
 
 /// What comes after a run of the projector.

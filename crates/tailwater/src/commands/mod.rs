@@ -9,6 +9,7 @@ pub(crate) mod config;
 pub(crate) mod log;
 pub(crate) mod migrate;
 pub(crate) mod project;
+pub(crate) mod quarantine;
 pub(crate) mod query;
 pub(crate) mod record;
 pub(crate) mod run;

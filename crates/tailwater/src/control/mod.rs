@@ -21,7 +21,7 @@ use self::output::Told;
 use crate::cli::Format;
 use crate::config::Backlog;
 use crate::selection::{Place, Selection};
-use crate::service::Begin;
+use crate::service::{Begin, QuarantineAction};
 
 /// The version of this protocol.
 pub(crate) const PROTOCOL: u32 = 3;
@@ -64,6 +64,13 @@ pub(crate) enum Task {
         until_head: bool,
         /// How what was missed is filled.
         backlog: Backlog,
+    },
+    /// Look at the quarantine of the log, or change it.
+    Quarantine {
+        /// In which database, with its password.
+        database_url: String,
+        /// What to do.
+        action: QuarantineAction,
     },
     /// Tell the last events of a selection, and then what comes.
     LogTail {
@@ -115,6 +122,7 @@ impl Task {
             | Self::Metrics
             | Self::LogStat
             | Self::Project { .. }
+            | Self::Quarantine { .. }
             | Self::LogTail { .. }
             | Self::LogExport { .. }
             | Self::LogVerify

@@ -2,6 +2,7 @@
 
 mod import;
 mod project;
+mod quarantine;
 mod record;
 mod status;
 mod upkeep;
@@ -22,6 +23,9 @@ use crate::render::Style;
 
 pub(crate) use import::ImportAnswer;
 pub(crate) use project::{Live, LogProjector, ProjectAnswer, projector};
+pub(crate) use quarantine::{
+    DropAnswer, QuarantineAction, QuarantineRow, RetryAnswer, ShowAnswer, Which, retry_what_is_known_now,
+};
 pub(crate) use record::record;
 pub(crate) use status::HoleObject;
 pub(crate) use status::{LogStatAnswer, MetricsAnswer, ProjectionObject, RangeObject, StatusAnswer};
@@ -86,6 +90,9 @@ impl Handler for Service {
             Task::LogStat => answer(self.log_stat().await?),
             Task::Project { database_url, until_head, backlog } => {
                 answer(self.project(&database_url, until_head, backlog, output, stop).await?)
+            }
+            Task::Quarantine { database_url, action } => {
+                self.quarantine(&database_url, action, output, stop).await
             }
             Task::LogTail { selection, begin, follow, format } => {
                 let style = Style::Tail(format);

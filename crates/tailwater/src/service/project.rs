@@ -37,7 +37,12 @@ impl Live {
     ///
     /// IMPORTANT: two projectors of one log into one database overtake each other until one halts. So nothing
     /// begins while the other database is away: it could be ours when it comes back.
-    async fn leads_to(&self, other: &DatabaseUrl, output: &Output, stop: &CancellationToken) -> bool {
+    pub(crate) async fn leads_to(
+        &self,
+        other: &DatabaseUrl,
+        output: &Output,
+        stop: &CancellationToken,
+    ) -> bool {
         if self.database.same_database(other) {
             return true;
         }
