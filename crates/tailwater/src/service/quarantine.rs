@@ -1,6 +1,7 @@
 //! What an operator does with the quarantine of this log: the answers are what the commands print as JSON.
 
-use std::collections::BTreeMap;
+mod upgrade;
+
 use std::time::Duration;
 
 use event::wire::Decoded;
@@ -21,10 +22,10 @@ use crate::output;
 use crate::projection;
 use crate::service::project::Live;
 
+pub(crate) use upgrade::retry_what_is_known_now;
+
 /// How many events are read at a time.
 const PAGE: usize = 500;
-/// The SQLSTATE of events that the version which met them did not know.
-const UNKNOWN: &str = "TW001";
 /// How long the daemon may take to look at the quarantine anew; the answer does not wait for longer.
 const LOOK_DEADLINE: Duration = Duration::from_secs(10);
 
@@ -142,6 +143,7 @@ pub(crate) struct DropAnswer {
     pub quarantined: u64,
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "it is what map_err gives")]
 fn failed(error: TargetError) -> Failure {
     Failure::error(chain(&error))
 }
@@ -312,59 +314,4 @@ async fn drop_events(
     }
     let quarantined = quarantine.count().await.map_err(failed)?;
     answer(DropAnswer { dry_run, dropped, quarantined })
-}
-
-/// Once the daemon's database was reached: tries the events again that an older version has put into quarantine
-/// because it did not know them, and that this one knows.
-pub(crate) async fn retry_what_is_known_now(live: &Live, log: &EventLog) {
-    let mut status = live.status.clone();
-    let reached =
-        status.wait_for(|status| status.quarantined.is_some()).await.map(|status| status.quarantined);
-    if !matches!(reached, Ok(Some(1..))) {
-        return;
-    }
-    match retry_known(&live.database, log).await {
-        Ok(0) => {}
-        Ok(events) => {
-            tracing::info!(events, "events that an older version did not know have left the quarantine");
-            look_anew(live).await;
-        }
-        Err(error) => tracing::warn!(
-            %error,
-            "events that an older version did not know stay in quarantine: `tailwater quarantine retry --sqlstate {UNKNOWN}`"
-        ),
-    }
-}
-
-/// Tries them; returns how many have landed.
-async fn retry_known(database: &DatabaseUrl, log: &EventLog) -> Result<u64, Failure> {
-    let mut quarantine = open(database, log).await.map_err(failed)?;
-    let unknown = QuarantineFilter { sqlstate: Some(UNKNOWN.to_owned()), ..QuarantineFilter::default() };
-    let mut landed = 0;
-    for (kind, first) in first_of_each_kind(&quarantine, unknown.clone()).await? {
-        let found = quarantine.show(first).await.map_err(failed)?;
-        // NOTE: what this version does not know either keeps the time at which it was refused.
-        if matches!(found, Some((_, Decoded::Event(_)))) {
-            let of_kind = QuarantineFilter { kind: Some(kind), ..unknown.clone() };
-            landed += quarantine.retry(&of_kind, RetryMode::Run).await.map_err(failed)?.landed();
-        }
-    }
-    Ok(landed)
-}
-
-async fn first_of_each_kind(
-    quarantine: &Quarantine,
-    filter: QuarantineFilter,
-) -> Result<BTreeMap<String, Position>, Failure> {
-    let mut pages = Pages { quarantine, rest: filter };
-    let mut kinds = BTreeMap::new();
-    loop {
-        let page = pages.next().await?;
-        if page.is_empty() {
-            return Ok(kinds);
-        }
-        for event in page {
-            kinds.entry(event.kind).or_insert(event.position);
-        }
-    }
 }

@@ -1,0 +1,70 @@
+//! After an upgrade: events that an older version has put into quarantine because it did not know them.
+
+use std::collections::BTreeMap;
+
+use event::Position;
+use event::wire::Decoded;
+use eventlog::EventLog;
+use store::{DatabaseUrl, Quarantine, QuarantineFilter, RetryMode};
+
+use super::{Pages, failed, look_anew, open};
+use crate::failure::Failure;
+use crate::service::project::Live;
+
+/// The SQLSTATE of events that the version which met them did not know.
+const UNKNOWN: &str = "TW001";
+
+/// Once the daemon's database was reached: tries the events again that an older version has put into quarantine
+/// because it did not know them, and that this one knows.
+pub(crate) async fn retry_what_is_known_now(live: &Live, log: &EventLog) {
+    let mut status = live.status.clone();
+    let reached =
+        status.wait_for(|status| status.quarantined.is_some()).await.map(|status| status.quarantined);
+    if !matches!(reached, Ok(Some(1..))) {
+        return;
+    }
+    match retry_known(&live.database, log).await {
+        Ok(0) => {}
+        Ok(events) => {
+            tracing::info!(events, "events that an older version did not know have left the quarantine");
+            look_anew(live).await;
+        }
+        Err(error) => tracing::warn!(
+            %error,
+            "events that an older version did not know stay in quarantine: `tailwater quarantine retry --sqlstate {UNKNOWN}`"
+        ),
+    }
+}
+
+/// Tries them; returns how many have landed.
+async fn retry_known(database: &DatabaseUrl, log: &EventLog) -> Result<u64, Failure> {
+    let mut quarantine = open(database, log).await.map_err(failed)?;
+    let unknown = QuarantineFilter { sqlstate: Some(UNKNOWN.to_owned()), ..QuarantineFilter::default() };
+    let mut landed = 0;
+    for (kind, first) in first_of_each_kind(&quarantine, unknown.clone()).await? {
+        let found = quarantine.show(first).await.map_err(failed)?;
+        // NOTE: what this version does not know either keeps the time at which it was refused.
+        if matches!(found, Some((_, Decoded::Event(_)))) {
+            let of_kind = QuarantineFilter { kind: Some(kind), ..unknown.clone() };
+            landed += quarantine.retry(&of_kind, RetryMode::Run).await.map_err(failed)?.landed();
+        }
+    }
+    Ok(landed)
+}
+
+async fn first_of_each_kind(
+    quarantine: &Quarantine,
+    filter: QuarantineFilter,
+) -> Result<BTreeMap<String, Position>, Failure> {
+    let mut pages = Pages { quarantine, rest: filter };
+    let mut kinds = BTreeMap::new();
+    loop {
+        let page = pages.next().await?;
+        if page.is_empty() {
+            return Ok(kinds);
+        }
+        for event in page {
+            kinds.entry(event.kind).or_insert(event.position);
+        }
+    }
+}
