@@ -68,17 +68,20 @@ use tokio_util::sync::CancellationToken;
 const AGENTS: u64 = 100;
 /// The floor with a COMMIT as often as the projector has one.
 const FLOOR_BATCH_ROWS: usize = 20_000;
+/// Backlog lanes, where there are any: one for each core of the machine that the floors were seen on.
+const LANES: u32 = 2;
 /// Rows that are written one by one: enough for most of a second.
 const SINGLE_ROWS: u64 = 3_000;
-/// The first argument of the process that drains; the log's directory and the database's name follow.
+/// The first argument of the process that drains; the log's directory, the database's name and the number of backlog
+/// lanes follow.
 const CHILD: &str = "drain-in-a-process-of-its-own";
 
 fn main() {
     let arguments: Vec<String> = env::args().skip(1).collect();
-    if let [first, dir, database] = arguments.as_slice()
+    if let [first, dir, database, lanes] = arguments.as_slice()
         && first == CHILD
     {
-        return drain_here(Path::new(dir), database);
+        return drain_here(Path::new(dir), database, lanes.parse().expect("a number of lanes"));
     }
     // NOTE: only `cargo bench` says this; `cargo test --benches` wants to see that the program starts.
     if !arguments.iter().any(|argument| argument == "--bench") {
@@ -141,9 +144,10 @@ fn settings() -> projector::Settings {
     settings
 }
 
-fn projector(log: &EventLog, database: &DatabaseUrl) -> Projector<LogSource, TimescaleTarget> {
+fn projector(log: &EventLog, database: &DatabaseUrl, lanes: u32) -> Projector<LogSource, TimescaleTarget> {
     let target = TimescaleTarget::new(database.clone(), StoreOptions::default());
-    Projector::new(Arc::new(LogSource::new(log.clone())), Arc::new(target), settings())
+    let settings = projector::Settings { backlog_lanes: lanes, ..settings() };
+    Projector::new(Arc::new(LogSource::new(log.clone())), Arc::new(target), settings)
 }
 
 /// What the rounds have found: pairs of events per second, and what the drains have used.
@@ -151,10 +155,12 @@ fn projector(log: &EventLog, database: &DatabaseUrl) -> Projector<LogSource, Tim
 struct Findings {
     batched: Pairs,
     drain: Pairs,
+    lanes: Pairs,
     again: Pairs,
     single: Pairs,
     cpu_microseconds: Vec<f64>,
     peak_mib: Vec<f64>,
+    lanes_peak_mib: Vec<f64>,
 }
 
 /// The backlog, drained and drained again.
@@ -169,13 +175,16 @@ fn drain(report: &mut Report) {
             measure(round, dir.path(), events, &rows, &mut findings).await;
         }
     });
-    let Findings { batched, drain, again, single, cpu_microseconds, peak_mib } = findings;
+    let Findings { batched, drain, lanes, again, single, cpu_microseconds, peak_mib, lanes_peak_mib } =
+        findings;
     report.rate("\\copy by 20,000, beside \\copy at once", &batched, "");
     report.rate(&format!("drain {events}, one lane, beside \\copy"), &drain, ">= 0.95");
+    report.rate(&format!("drain {events}, {LANES} lanes, beside \\copy"), &lanes, ">= 1.4");
     report.rate("re-apply the same, beside \\copy", &again, ">= 0.5");
     report.rate("drain, beside single INSERTs", &single, "");
     report.number("  our CPU for an event", &format!("{:.2} us", median(&cpu_microseconds)), "");
     report.number("  our peak resident memory", &format!("{:.0} MiB", median(&peak_mib)), "<= 96 MiB");
+    report.number("  the same with lanes", &format!("{:.0} MiB", median(&lanes_peak_mib)), "<= 96 MiB");
 }
 
 /// Writes the backlog.
@@ -195,7 +204,7 @@ fn passes() -> Passes {
 /// Drains once for nobody, and takes the rows for the floor out of the database.
 async fn warm_up(dir: &Path, events: u64) -> Rows {
     let database = fresh().await;
-    let drained = drain_elsewhere(dir, &database).await;
+    let drained = drain_elsewhere(dir, &database, 0).await;
     assert_eq!((drained.inserted, drained.present), (events, 0), "a drain makes every row");
     let rows = Rows::take(&database.client().await, FLOOR_BATCH_ROWS).await;
     database.drop().await;
@@ -210,10 +219,15 @@ async fn measure(round: u64, dir: &Path, events: u64, rows: &Rows, findings: &mu
         floors = Some(measure_floors(events, rows).await);
     }
     let database = fresh().await;
-    let first = drain_elsewhere(dir, &database).await;
+    let first = drain_elsewhere(dir, &database, 0).await;
     assert_eq!((first.inserted, first.present), (events, 0), "a drain makes every row");
     let again = drain_again(dir, &database).await;
     assert_eq!((again.inserted, again.present), (0, events), "every row is there already");
+    assert_rows(&database, events).await;
+    database.drop().await;
+    let database = fresh().await;
+    let beside = drain_elsewhere(dir, &database, LANES).await;
+    assert_eq!((beside.inserted, beside.present), (events, 0), "a drain makes every row");
     assert_rows(&database, events).await;
     database.drop().await;
     let (at_once, batched) = match floors {
@@ -223,16 +237,19 @@ async fn measure(round: u64, dir: &Path, events: u64, rows: &Rows, findings: &mu
     let single = measure_single().await;
 
     let rate = |drained: &Drained| events as f64 / drained.seconds;
-    let (drain, reapply) = (rate(&first), rate(&again));
+    let (drain, lanes, reapply) = (rate(&first), rate(&beside), rate(&again));
     println!(
-        "round {round}: \\copy {at_once:.0}/s, by 20,000 {batched:.0}/s; drain {drain:.0}/s, again {reapply:.0}/s"
+        "round {round}: \\copy {at_once:.0}/s, by 20,000 {batched:.0}/s; drain {drain:.0}/s, with lanes {lanes:.0}/s, \
+         again {reapply:.0}/s"
     );
     findings.batched.add(batched, at_once);
     findings.drain.add(drain, at_once);
+    findings.lanes.add(lanes, at_once);
     findings.again.add(reapply, at_once);
     findings.single.add(drain, single);
     findings.cpu_microseconds.push(first.cpu_seconds * 1e6 / events as f64);
     findings.peak_mib.push(first.peak_mib);
+    findings.lanes_peak_mib.push(beside.peak_mib);
 }
 
 /// Rows per second of `\copy`, at once and in batches.
@@ -294,13 +311,13 @@ async fn drain_again(dir: &Path, database: &TestDatabase) -> Drained {
     let client = database.client().await;
     client.batch_execute("DELETE FROM tailwater_ranges").await.expect("progress to forget");
     settle(database).await;
-    drain_elsewhere(dir, database).await
+    drain_elsewhere(dir, database, 0).await
 }
 
 /// Drains in a process of its own.
-async fn drain_elsewhere(dir: &Path, database: &TestDatabase) -> Drained {
+async fn drain_elsewhere(dir: &Path, database: &TestDatabase, lanes: u32) -> Drained {
     let mut child = Command::new(env::current_exe().expect("a program"));
-    child.arg(CHILD).arg(dir).arg(database.url().database()).stderr(Stdio::inherit());
+    child.arg(CHILD).arg(dir).arg(database.url().database()).arg(lanes.to_string()).stderr(Stdio::inherit());
     let output = tokio::task::spawn_blocking(move || child.output()).await.expect("no panic");
     let output = output.expect("a process");
     assert!(output.status.success(), "the process that drains has failed");
@@ -317,11 +334,11 @@ async fn drain_elsewhere(dir: &Path, database: &TestDatabase) -> Drained {
 }
 
 /// The process that drains: opens the log, projects it until its head, and tells what that took.
-fn drain_here(dir: &Path, database: &str) {
+fn drain_here(dir: &Path, database: &str, lanes: u32) {
     let server: DatabaseUrl = env::var(SERVER_VARIABLE).expect("a server").parse().expect(SERVER_VARIABLE);
     let log = EventLog::open(dir, &host(), Settings::default()).expect("a log");
     let last = log.ends().next.before();
-    let projector = projector(&log, &server.with_database(database));
+    let projector = projector(&log, &server.with_database(database), lanes);
     runtime().block_on(async {
         let mut status = projector.status();
         let claimed = tokio::spawn(async move {

@@ -101,7 +101,28 @@ fn a_database_that_is_dropped_and_created_empty_fills_again_by_itself() {
 }
 
 #[test]
-fn an_event_that_the_database_refuses_halts_the_projection_and_not_the_recording() {
+fn an_event_that_the_database_refuses_is_kept_in_it_and_the_others_land() {
+    let Some(database) = Database::create() else { return };
+    let home = tempdir().unwrap();
+    let data = home.path().join("data");
+    json(&record(&data, &agent_line("good", 1, 1.0)));
+    project(&data, &database.url());
+    database.execute("ALTER TABLE agent_metrics ADD CHECK (agent_name <> 'bad')");
+    let lines = agent_line("good", 2, 1.0) + &agent_line("bad", 2, 1.0) + &agent_line("good", 3, 1.0);
+    json(&record(&data, &lines));
+    let report = project(&data, &database.url());
+    assert_eq!(
+        (&report["sent"], &report["inserted"], &report["quarantined"]),
+        (&3.into(), &2.into(), &1.into())
+    );
+    assert_eq!(database.value::<i64>("SELECT count(*) FROM agent_metrics"), 3);
+    let kept = "SELECT position || ' ' || kind || ' ' || sqlstate FROM tailwater_quarantine";
+    assert_eq!(database.value::<String>(kept), "3 agent_sample 23514");
+}
+
+/// So many of them mean that the schema is wrong.
+#[test]
+fn many_events_that_the_database_refuses_halt_the_projection_and_not_the_recording() {
     let Some(database) = Database::create() else { return };
     let home = tempdir().unwrap();
     let data = home.path().join("data");
@@ -109,7 +130,8 @@ fn an_event_that_the_database_refuses_halts_the_projection_and_not_the_recording
     project(&data, &database.url());
     database.execute("ALTER TABLE agent_metrics ADD CHECK (agent_name <> 'bad')");
     let daemon = quiet_daemon(&data, &database.url());
-    let lines = agent_line("good", 2, 1.0) + &agent_line("bad", 2, 1.0) + &agent_line("good", 3, 1.0);
+    let bad: String = (2..302).map(|second| agent_line("bad", second, 1.0)).collect();
+    let lines = agent_line("good", 2, 1.0) + &bad + &agent_line("good", 3, 1.0);
     json(&record(&data, &lines));
     let status = eventually("halted", || {
         let status = daemon.status();
@@ -128,6 +150,7 @@ fn an_event_that_the_database_refuses_halts_the_projection_and_not_the_recording
         .unwrap();
     assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
     assert_eq!(database.value::<i64>("SELECT count(*) FROM agent_metrics"), 1, "nothing half done");
+    assert_eq!(database.value::<i64>("SELECT count(*) FROM tailwater_quarantine"), 0, "the schema is wrong");
 }
 
 #[test]

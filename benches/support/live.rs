@@ -9,7 +9,7 @@ use tokio_postgres::Client;
 use tokio_util::sync::CancellationToken;
 
 use crate::report::{Report, percentile};
-use crate::{assert_rows, directory, fresh, host, passes, projector};
+use crate::{LANES, assert_rows, directory, fresh, host, passes, projector};
 
 /// Ten events every ten milliseconds: 1,000 a second.
 const BATCH_EVENTS: usize = 10;
@@ -30,7 +30,7 @@ pub async fn measure(seconds: u64, report: &mut Report) {
     client.batch_execute("CREATE INDEX ON agent_metrics (position)").await.expect("an index");
     let dir = directory();
     let log = EventLog::open(dir.path(), &host(), Settings::default()).expect("a log");
-    let (projector, stop) = (projector(&log, database.url()), CancellationToken::new());
+    let (projector, stop) = (projector(&log, database.url(), LANES), CancellationToken::new());
     let stopped = stop.clone();
     let projecting = tokio::spawn(async move { projector.run(Until::Stopped, &stopped).await });
 

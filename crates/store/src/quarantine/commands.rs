@@ -1,6 +1,7 @@
 //! What an operator does with the quarantine: look, try again, give up. Only one log's events are touched.
 
 use std::ops::RangeInclusive;
+use std::time::Duration;
 
 use event::wire::{self, Decoded};
 use event::{LogId, Position, Time};
@@ -12,13 +13,16 @@ use super::keep::{Parameter, keep, release};
 use super::{Limit, Refusals};
 use crate::apply::{Counts, Writers};
 use crate::claim::bigint;
-use crate::connect::{Session, application_name};
+use crate::connect::{Session, application_name, within};
 use crate::rows::Provenance;
 use crate::schema::{self, State};
 use crate::target::{TimescaleTarget, behind};
 
 /// How many events are tried in one transaction; a record may be 64 KiB.
 const PAGE: i64 = 500;
+
+/// How long the statements of a transaction may take together.
+const PAGE_LIMIT: Duration = Duration::from_secs(300);
 
 const TRIED: &str = "reading the quarantine";
 const FIND_LOG: &str = "SELECT log_no FROM tailwater_logs WHERE log_id = $1";
@@ -113,8 +117,6 @@ impl RetryOutcome {
 }
 
 /// The quarantine of one log, on a session of its own.
-///
-/// After an error the session may be in the middle of a transaction: open another.
 pub struct Quarantine {
     session: Session,
     log: LogIdentity,
@@ -184,7 +186,7 @@ impl Quarantine {
     }
 
     /// Tries events again, by the rules of their tables: what lands leaves the quarantine in the same transaction,
-    /// what is refused stays with the new reason. The log is not needed for it. Many events are tried in several
+    /// what is refused stays with the new reason. Nothing of it needs the log. Many events are tried in several
     /// transactions, each of a run of positions; a dry run rolls each of them back.
     ///
     /// # Errors
@@ -196,16 +198,28 @@ impl Quarantine {
     ) -> Result<RetryOutcome, TargetError> {
         let (mut outcome, mut filter) = (RetryOutcome::default(), filter.clone());
         loop {
-            self.session.run(TRIED, self.session.begin_sql()).await?;
-            let (last, of_page) = self.retry_page(&filter).await?;
-            match mode {
-                RetryMode::Run => self.session.run("committing a retry", "COMMIT").await?,
-                RetryMode::DryRun => self.session.roll_back("ending a dry run", "ROLLBACK").await?,
-            }
+            let (last, of_page) = self.retry_transaction(&filter, mode).await?;
             outcome.add(of_page);
             let Some(last) = last else { return Ok(outcome) };
             filter.positions = last.next()..=*filter.positions.end();
         }
+    }
+
+    /// Tries the first events again, in a transaction of its own; tells the last one's position.
+    async fn retry_transaction(
+        &mut self,
+        filter: &QuarantineFilter,
+        mode: RetryMode,
+    ) -> Result<(Option<Position>, RetryOutcome), TargetError> {
+        self.session.run(TRIED, self.session.begin_sql()).await?;
+        let tried = within(PAGE_LIMIT, "trying events again", self.retry_page(filter)).await;
+        let end = match (&tried, mode) {
+            (Ok(_), RetryMode::Run) => self.session.run("committing a retry", "COMMIT").await,
+            _ => self.session.roll_back("rolling a retry back", "ROLLBACK").await,
+        };
+        // Where both failed the first one is the reason.
+        let told = tried?;
+        end.map(|()| told)
     }
 
     /// Deletes events for good; returns how many.
@@ -223,7 +237,7 @@ impl Quarantine {
         self.number(&self.read(&sql, filter).await?)
     }
 
-    /// Tries the first events again, within the transaction that is open; tells the last one's position.
+    /// The work of [`Self::retry_transaction`], within the transaction that is open.
     async fn retry_page(
         &mut self,
         filter: &QuarantineFilter,
