@@ -104,6 +104,13 @@ fn a_second_spelling_of_the_daemons_database_is_known_as_the_same() {
         assert!(output.status.success(), "{}", stderr(&output));
     }
     assert_eq!(database.value::<i64>("SELECT count(*) FROM agent_metrics"), 3);
+    let slower = ["project", "--until-head", "--rate", "5", "--database-url", &other];
+    let output = tailwater(&data).args(slower).output().unwrap();
+    let told = stderr(&output);
+    assert!(
+        output.status.success() && told.contains("its own settings: backlog lanes 2, no limit"),
+        "{told}"
+    );
     let (status, output) = daemon.stop();
     assert!(status.success() && !output.contains("another writer"), "{output}");
     assert!(!output.contains("WARN") && !output.contains("ERROR"), "{output}");

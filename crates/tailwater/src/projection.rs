@@ -81,6 +81,7 @@ pub(crate) async fn start(
     let (pauser, pauses) = mpsc::channel(1);
     let live = Live {
         database: database.clone(),
+        backlog: config.backlog,
         status: runner.projector.status(),
         pauser,
         facts: runner.facts.subscribe(),

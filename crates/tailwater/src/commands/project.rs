@@ -63,12 +63,14 @@ fn print(answer: &Value, json: bool) -> Result<(), Failure> {
         return output::json(answer);
     }
     let it: ProjectAnswer = access::understood(answer.clone())?;
-    let gone = match it.unavailable {
-        0 => String::new(),
-        events => format!(", {} gone from the log", output::count(events)),
-    };
+    let mut rest = String::new();
+    for (events, what) in [(it.quarantined, "in quarantine"), (it.unavailable, "gone from the log")] {
+        if events > 0 {
+            rest.push_str(&format!(", {} {what}", output::count(events)));
+        }
+    }
     output::line(&format!(
-        "{} events read, {} new in the database, {} there already{gone}, in {:.1} s ({:.0} events/s)",
+        "{} events read, {} new in the database, {} there already{rest}, in {:.1} s ({:.0} events/s)",
         output::count(it.read),
         output::count(it.inserted),
         output::count(it.present),

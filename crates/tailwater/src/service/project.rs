@@ -24,6 +24,8 @@ use crate::service::Projecting;
 pub(crate) struct Live {
     /// Into which database.
     pub database: DatabaseUrl,
+    /// How it fills what an outage has left.
+    pub backlog: Backlog,
     /// What it tells about itself.
     pub status: watch::Receiver<Status>,
     /// Stops it for a while.
@@ -61,6 +63,15 @@ impl Live {
                 () = tokio::time::sleep(IDENTIFY_PAUSE) => {}
             }
         }
+    }
+
+    /// Tells that another's settings are not used.
+    fn own_backlog(&self) -> String {
+        let Backlog { lanes, rate } = self.backlog;
+        let rate = rate.map_or_else(|| "no limit".to_owned(), |rate| format!("{rate} events/s"));
+        format!(
+            "the daemon projects into this database already, with its own settings: backlog lanes {lanes}, {rate}"
+        )
     }
 
     /// What has halted, in one line: why, and what ends it.
@@ -173,6 +184,9 @@ impl Service {
         if let Projecting::Live(live) = &self.projecting
             && live.leads_to(&database, output, stop).await
         {
+            if backlog != live.backlog {
+                output.notice(live.own_backlog()).await?;
+            }
             return follow(live, until, output, stop).await;
         }
         let traced = tracing::info_span!("project", %database);
