@@ -145,6 +145,8 @@ fn lanes_and_rates_are_checked_and_used() {
         assert_eq!(output.status.code(), Some(2), "{flags:?}");
         assert!(stderr(&output).contains(says), "{}", stderr(&output));
     }
+    let run = tailwater(&data).args(["run", "--backlog-lanes", "two"]).output().unwrap();
+    assert!(stderr(&run).contains("database.backlog_lanes (flag --backlog-lanes)"), "{}", stderr(&run));
     assert_eq!(json(&project(&["--lanes", "0", "--rate", "500"]))["inserted"], 1);
 }
 

@@ -21,7 +21,11 @@ fn projection(log: &Log) -> Value {
     log.status()["projection"].clone()
 }
 
+/// How many events of an agent there are; none while the daemon has not made the tables yet.
 fn count(database: &Database, agent: &str) -> u64 {
+    if database.value("SELECT to_regclass('agent_metrics') IS NULL") {
+        return 0;
+    }
     let count: i64 =
         database.value(&format!("SELECT count(*) FROM agent_metrics WHERE agent_name = '{agent}'"));
     u64::try_from(count).unwrap()

@@ -90,6 +90,12 @@ pub(crate) struct RunArgs {
     /// The address of the HTTP server; checked, but nothing listens in this version [setting server.listen]
     #[arg(long, value_name = "ADDR")]
     pub listen: Option<String>,
+    /// How many connections fill what an outage has left, beside the live one, from 0 to 8 [setting database.backlog_lanes]
+    #[arg(long, value_name = "N")]
+    pub backlog_lanes: Option<String>,
+    /// How many events a second they send together at the most [setting database.backlog_rate]
+    #[arg(long, value_name = "EVENTS")]
+    pub backlog_rate: Option<String>,
 }
 
 /// Flags of `record`.
@@ -316,24 +322,28 @@ impl Cli {
     /// The settings that the flags set.
     #[must_use]
     pub(crate) fn overrides(&self) -> Overrides {
-        let (mut listen, mut lanes, mut rate) = (None, None, None);
-        match &self.command {
-            Command::Run(run) => listen = run.listen.as_ref(),
-            Command::Project(project) => (lanes, rate) = (project.lanes.as_ref(), project.rate.as_ref()),
-            _ => {}
-        }
+        let flag = |name, value: &Option<String>| value.clone().map(|text| (name, text));
+        let (listen, lanes, rate) = match &self.command {
+            Command::Run(run) => (
+                flag("--listen", &run.listen),
+                flag("--backlog-lanes", &run.backlog_lanes),
+                flag("--backlog-rate", &run.backlog_rate),
+            ),
+            Command::Project(it) => (None, flag("--lanes", &it.lanes), flag("--rate", &it.rate)),
+            _ => (None, None, None),
+        };
         let flags = [
-            ("data_dir", "--data-dir", self.global.data_dir.as_ref()),
-            ("database.url", "--database-url", self.global.database_url.as_ref()),
-            ("server.listen", "--listen", listen),
-            ("database.backlog_lanes", "--lanes", lanes),
-            ("database.backlog_rate", "--rate", rate),
+            ("data_dir", flag("--data-dir", &self.global.data_dir)),
+            ("database.url", flag("--database-url", &self.global.database_url)),
+            ("server.listen", listen),
+            ("database.backlog_lanes", lanes),
+            ("database.backlog_rate", rate),
         ];
         flags
             .into_iter()
-            .filter_map(|(key, flag, text)| {
-                let origin = Origin::Flag(flag.to_owned());
-                Some((key, crate::config::RawValue { text: text?.clone(), origin }))
+            .filter_map(|(key, typed)| {
+                let (flag, text) = typed?;
+                Some((key, crate::config::RawValue { text, origin: Origin::Flag(flag.to_owned()) }))
             })
             .collect()
     }
