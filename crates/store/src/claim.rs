@@ -22,7 +22,7 @@ use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{ToSql, Type};
 use uuid::Uuid;
 
-use crate::connect::Session;
+use crate::connect::{Link, Session};
 use crate::predecessor::{Ended, end_predecessor};
 
 const TRIED: &str = "claiming a range";
@@ -48,9 +48,10 @@ const RESHAPE: &str = "UPDATE tailwater_ranges SET lo = $3, hi = $4, digest = $5
     WHERE log_no = $1 AND lo = $2";
 const ADD_CUT: &str = "INSERT INTO tailwater_ranges (log_no, lo, next, hi, digest, digest_at)
     VALUES ($1, $2, $2, $3, $4, $5)";
+/// NOTE: a pooler's backend is everybody's, and not noted.
 const TAKE: &str = "UPDATE tailwater_ranges
-    SET writer = $3, backend = pg_backend_pid(), claimed_at = now(),
-        backend_start = (SELECT backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid())
+    SET writer = $3, claimed_at = now(), backend = CASE WHEN $4 THEN pg_backend_pid() END,
+        backend_start = (SELECT backend_start FROM pg_stat_activity WHERE $4 AND pid = pg_backend_pid())
     WHERE log_no = $1 AND lo = $2";
 const QUARANTINED: &str = "SELECT count(*) FROM tailwater_quarantine WHERE log_no = $1";
 
@@ -227,9 +228,13 @@ impl Ranges<'_> {
     }
 
     async fn take(&self, lo: Position, writer: WriterId) -> Result<(), TargetError> {
-        let lo = bigint(lo);
-        let parameters: Parameters<'_> =
-            &[(&self.log_no, Type::INT4), (&lo, Type::INT8), (&writer.0, Type::UUID)];
+        let (lo, is_direct) = (bigint(lo), self.session.link() == Link::Direct);
+        let parameters: Parameters<'_> = &[
+            (&self.log_no, Type::INT4),
+            (&lo, Type::INT8),
+            (&writer.0, Type::UUID),
+            (&is_direct, Type::BOOL),
+        ];
         execute(self.session, TAKE, parameters).await
     }
 

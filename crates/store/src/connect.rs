@@ -193,7 +193,7 @@ async fn try_channel(
     }
 }
 
-/// Hands a stream on as it is: [`dial`] has seen to TLS.
+/// Hands a stream on as it is: [`dial()`] has seen to TLS.
 struct Secured;
 
 impl TlsConnect<Stream> for Secured {

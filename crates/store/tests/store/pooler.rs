@@ -23,11 +23,11 @@ async fn world() -> Option<(World, PgBouncer)> {
 }
 
 /// All sessions of the server at once: each client is in a transaction, so no two have the same.
-async fn every_session(pooler: &PgBouncer) -> Vec<Client> {
+async fn every_session(pooler: &PgBouncer, begin: &str) -> Vec<Client> {
     let mut clients = Vec::new();
     for _ in 0..SESSIONS {
         let client = connect(pooler.url()).await;
-        client.batch_execute("BEGIN").await.unwrap();
+        client.batch_execute(begin).await.unwrap();
         clients.push(client);
     }
     clients
@@ -55,7 +55,7 @@ const LEFT: &str =
 const NOTHING: &str = "0 0 0 0 t 4MB \"$user\", public 0 0 0";
 
 async fn nothing_is_left(pooler: &PgBouncer) {
-    for client in every_session(pooler).await {
+    for client in every_session(pooler, "BEGIN").await {
         assert_eq!(text(&client, LEFT).await, NOTHING);
         client.batch_execute("ROLLBACK").await.unwrap();
     }
@@ -116,7 +116,9 @@ async fn everything_works_through_a_pooler_and_leaves_nothing_behind() {
     assert_eq!(rows.iter().map(|row| row.agent_name.as_str()).collect::<Vec<_>>(), names);
     assert_eq!(world.count("agent_metrics").await, 22 * 21);
     assert_eq!(world.count("token_metrics").await, 22);
-    for client in every_session(&pooler).await {
+    // In one message: what the stranger has left would end the transaction before the next.
+    let begin = "BEGIN; SET LOCAL idle_in_transaction_session_timeout = 0";
+    for client in every_session(&pooler, begin).await {
         let prepared = "SELECT count(*) FROM pg_prepared_statements";
         assert_eq!(text(&client, prepared).await, "0");
         client.batch_execute("ROLLBACK").await.unwrap();
@@ -188,7 +190,7 @@ async fn statements_that_somebody_left_are_a_reason_to_try_again() {
     let Some((world, pooler)) = world().await else { return };
     let mut range = world.range().await;
     let left: String = (0..100).map(|number| format!("PREPARE s{number} AS SELECT 1; ")).collect();
-    let clients = every_session(&pooler).await;
+    let clients = every_session(&pooler, "BEGIN").await;
     for client in &clients {
         client.batch_execute(&left).await.unwrap();
     }
@@ -202,7 +204,7 @@ async fn statements_that_somebody_left_are_a_reason_to_try_again() {
         }
         other => panic!("{other:?}"),
     }
-    for client in every_session(&pooler).await {
+    for client in every_session(&pooler, "BEGIN").await {
         client.batch_execute("COMMIT; DEALLOCATE ALL").await.unwrap();
     }
 }
