@@ -9,8 +9,11 @@
 pub mod database;
 pub mod events;
 pub mod faults;
+mod lane;
+mod locks;
 pub mod log;
 pub mod rows;
+mod take;
 pub mod traces;
 
 use std::future::{Future, poll_fn};
