@@ -1,0 +1,40 @@
+//! The live lane and the backlog lanes together: what an earlier run left, and who waits for whom.
+#![cfg(test)]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use event::Position;
+use projector::{Projector, Settings, Until};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+use sim::events::samples;
+use sim::{World, audit, killed_after, settings};
+
+/// So small that a hundred events are a backlog of several pieces.
+fn small(backlog_lanes: u32) -> Settings {
+    Settings { backlog_lanes, live_events_max: 25, piece_events: 20, ..settings() }
+}
+
+fn projector(world: &World, settings: Settings) -> sim::MemoryProjector {
+    Projector::new(Arc::clone(&world.log), Arc::clone(&world.target), settings)
+}
+
+/// Longer than anything here takes on the paused clock.
+const PATIENCE: Duration = Duration::from_secs(3_600);
+
+/// The live lane does it all when no others are wanted, but it does not go back to what is behind it.
+#[tokio::test(start_paused = true)]
+async fn a_backlog_that_an_earlier_run_left_is_filled_though_no_lanes_are_wanted_now() {
+    let world = World::with(samples(0, 200));
+    let (until, stop) = (Until::Applied(Position(200)), CancellationToken::new());
+    killed_after(30, projector(&world, small(2)).run(until, &stop)).await;
+    world.target.settled().await;
+    let left = world.target.data();
+    assert!(!audit::is_all_passed(&world.log, &left), "the earlier run left something");
+    let now = projector(&world, small(0));
+    timeout(PATIENCE, now.run(until, &stop)).await.expect("it never ended").unwrap();
+    world.assert_all_applied();
+    audit::check_merged(&world.log, &world.target.data());
+}
