@@ -465,7 +465,7 @@ impl<'a, S: Source, T: Target> Worker<'a, S, T> {
         }
         loop {
             let limiter = self.shared.limiter.as_ref();
-            let pause = match self.shared.live_lags() {
+            let pause = match self.shared.live_lags(self.until) {
                 true => Some(YIELD_PAUSE),
                 false => limiter.and_then(|limiter| limiter.spend(events)),
             };

@@ -1,16 +1,17 @@
 //! The live lane and the backlog lanes together: what an earlier run left, and who waits for whom.
 #![cfg(test)]
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
 use event::Position;
 use projector::{Projector, Settings, Until};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use sim::events::samples;
-use sim::{World, audit, killed_after, settings};
+use sim::{World, assert_counts, audit, killed_after, settings};
 
 /// So small that a hundred events are a backlog of several pieces.
 fn small(backlog_lanes: u32) -> Settings {
@@ -37,4 +38,26 @@ async fn a_backlog_that_an_earlier_run_left_is_filled_though_no_lanes_are_wanted
     timeout(PATIENCE, now.run(until, &stop)).await.expect("it never ended").unwrap();
     world.assert_all_applied();
     audit::check_merged(&world.log, &world.target.data());
+}
+
+/// Events that come behind the end of a run are not its work: the backlog lanes do not wait for them to be applied.
+#[tokio::test(start_paused = true)]
+async fn a_run_to_a_position_ends_though_events_come_behind_it() {
+    for millis in 0..20 {
+        let world = World::with(samples(0, 79));
+        let settings = Settings { backlog_rate: NonZeroU32::new(5), ..small(1) };
+        let (projector, stop) = (projector(&world, settings), CancellationToken::new());
+        let run = projector.run(Until::Applied(Position(79)), &stop);
+        let come = async {
+            sleep(Duration::from_millis(millis)).await;
+            world.log.append(samples(79, 1));
+            world.log.sync();
+        };
+        let (totals, ()) =
+            timeout(PATIENCE, async { tokio::join!(run, come) }).await.expect("it never ended");
+        let inserted = totals.unwrap().inserted;
+        assert!((79..=80).contains(&inserted), "{millis} ms");
+        assert_counts(&world.project().await.unwrap(), 80 - inserted, 0);
+        world.assert_all_applied();
+    }
 }
