@@ -428,8 +428,13 @@ impl<'a, S: Source, T: Target> Worker<'a, S, T> {
             return Ok(Next::Turn(End::Done.into()));
         }
         self.merged = (backlog == 0).then_some(ranges);
-        if backlog > 0 && unless_stopped(self.stop, self.shared.merge.notified()).await.is_none() {
-            return Ok(Next::Turn(End::Done.into()));
+        if backlog > 0 {
+            // NOTE: not for ever: the claim finds out when the database went back, and the live range with it.
+            let finished =
+                tokio::time::timeout(self.shared.settings.confirm_interval, self.shared.merge.notified());
+            if unless_stopped(self.stop, finished).await.is_none() {
+                return Ok(Next::Turn(End::Done.into()));
+            }
         }
         Ok(Next::Turn(Turn::Next))
     }

@@ -61,3 +61,27 @@ async fn a_run_to_a_position_ends_though_events_come_behind_it() {
         world.assert_all_applied();
     }
 }
+
+/// The live lane waits at its end for the others; meanwhile the database is one in which it has not come so far.
+#[tokio::test(start_paused = true)]
+async fn a_live_lane_that_waits_for_the_backlog_notices_that_the_database_went_back() {
+    let world = World::with(samples(0, 79));
+    let (until, stop) = (Until::Applied(Position(79)), CancellationToken::new());
+    killed_after(7, projector(&world, small(1)).run(until, &stop)).await;
+    world.target.settled().await;
+    let backup = world.target.data();
+    assert_eq!(backup.ranges.len(), 2, "a backlog, and nothing of it is applied");
+    world.log.append(samples(79, 5));
+    world.log.sync();
+    let slow = projector(&world, Settings { backlog_rate: NonZeroU32::new(5), ..small(1) });
+    let status = slow.status();
+    let run = slow.run(Until::Applied(Position(84)), &stop);
+    let restore = async {
+        sleep(Duration::from_secs(3)).await;
+        assert_eq!(status.borrow().live, Some(Position(85)));
+        world.target.replace(backup);
+    };
+    let (totals, ()) = timeout(PATIENCE, async { tokio::join!(run, restore) }).await.expect("it never ended");
+    totals.unwrap();
+    world.assert_all_applied();
+}
