@@ -11,7 +11,8 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use sim::events::samples;
-use sim::{World, assert_counts, audit, killed_after, settings};
+use sim::faults::{Call, Fault};
+use sim::{World, assert_counts, audit, killed_after, lost_in_commit, settings};
 
 /// So small that a hundred events are a backlog of several pieces.
 fn small(backlog_lanes: u32) -> Settings {
@@ -84,4 +85,23 @@ async fn a_live_lane_that_waits_for_the_backlog_notices_that_the_database_went_b
     let (totals, ()) = timeout(PATIENCE, async { tokio::join!(run, restore) }).await.expect("it never ended");
     totals.unwrap();
     world.assert_all_applied();
+}
+
+/// All is applied, but one lane does not know it yet: its count is not lost.
+#[tokio::test(start_paused = true)]
+async fn a_run_does_not_end_before_every_commit_is_settled() {
+    for effect in [true, false] {
+        let world = World::with(samples(0, 26));
+        world.target.faults().script(Call::Apply, Fault::Lost);
+        world.target.faults().script(Call::Apply, lost_in_commit(effect, 0));
+        world.target.faults().script(Call::Connect, None);
+        world.target.faults().script(Call::Connect, None);
+        world.target.faults().script(Call::Connect, None);
+        world.target.faults().script(Call::Connect, None);
+        world.target.faults().script(Call::Connect, Fault::Slow(Duration::from_secs(60)));
+        let (until, stop) = (Until::Applied(Position(26)), CancellationToken::new());
+        assert_counts(&projector(&world, small(2)).run(until, &stop).await.unwrap(), 26, 0);
+        world.assert_all_applied();
+        audit::check_merged(&world.log, &world.target.data());
+    }
 }
