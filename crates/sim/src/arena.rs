@@ -102,7 +102,7 @@ impl Arena for MemoryArena {
         for (call, fault) in faults {
             self.target.faults().script(*call, *fault);
         }
-        pending().await;
+        pending::<()>().await;
     }
 
     fn calm(&self) {

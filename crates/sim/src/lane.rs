@@ -68,6 +68,10 @@ impl Lane for MemoryLane {
         Ok(Some(taking.claimed))
     }
 
+    fn is_usable(&self) -> bool {
+        !self.is_lost
+    }
+
     async fn apply(&mut self, batch: &Batch<'_>) -> Result<ApplyOutcome, ApplyError> {
         check_batch(batch);
         let fault = self.shared.begin(Call::Apply).await;

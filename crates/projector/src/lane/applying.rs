@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use event::{Position, Stretch};
+use tokio::time::Instant;
 
 use super::{End, Next, Turn, Unsettled, Worker, turn_or_halt, unless_stopped};
 use crate::halt::Halt;
@@ -33,6 +34,7 @@ impl<S: Source, T: Target> Worker<'_, S, T> {
                 return Ok(End::Done.into());
             }
             let batch = step.batch(writer, range.lo);
+            self.began = Instant::now();
             let read_ahead = self.read(step.to().next, range.hi);
             let (applied, following) = tokio::join!(lane.apply(&batch), read_ahead);
             let from = std::mem::replace(&mut cursor, step.to()).next;
