@@ -423,12 +423,14 @@ impl<'a, S: Source, T: Target> Worker<'a, S, T> {
 
     /// The live lane is as far as it should be: waits until the others are, and merges what they have finished.
     async fn end(&mut self) -> Result<Next, Halt> {
-        let (backlog, ranges) = (self.shared.backlog_events(), self.shared.range_count());
-        if backlog == 0 && (ranges <= 1 || self.merged == Some(ranges)) {
+        // NOTE: a finished range that a lane still holds is one whose last COMMIT nobody knows of yet.
+        let is_worked = self.shared.backlog_events() > 0 || !self.shared.busy(None).is_empty();
+        let ranges = self.shared.range_count();
+        if !is_worked && (ranges <= 1 || self.merged == Some(ranges)) {
             return Ok(Next::Turn(End::Done.into()));
         }
-        self.merged = (backlog == 0).then_some(ranges);
-        if backlog > 0 {
+        self.merged = (!is_worked).then_some(ranges);
+        if is_worked {
             // NOTE: not for ever: the claim finds out when the database went back, and the live range with it.
             let finished =
                 tokio::time::timeout(self.shared.settings.confirm_interval, self.shared.merge.notified());

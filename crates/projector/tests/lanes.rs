@@ -6,12 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use event::Position;
-use projector::{Projector, Settings, Until};
+use projector::{Parts, Projector, Settings, Until};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use sim::events::samples;
-use sim::{World, assert_counts, audit, killed_after, settings};
+use sim::faults::{Call, Fault};
+use sim::{World, assert_counts, audit, killed_after, lost_in_commit, settings};
 
 /// So small that a hundred events are a backlog of several pieces.
 fn small(backlog_lanes: u32) -> Settings {
@@ -84,4 +85,22 @@ async fn a_live_lane_that_waits_for_the_backlog_notices_that_the_database_went_b
     let (totals, ()) = timeout(PATIENCE, async { tokio::join!(run, restore) }).await.expect("it never ended");
     totals.unwrap();
     world.assert_all_applied();
+}
+
+/// All is applied, but one lane does not know it yet: its count is not lost.
+#[tokio::test(start_paused = true)]
+async fn a_run_does_not_end_before_every_commit_is_settled() {
+    // Which of two lanes comes back first is chance.
+    for seed in 0..20 {
+        let world = World::with(samples(0, 26));
+        world.target.faults().script(Call::Apply, Fault::Lost);
+        world.target.faults().script(Call::Apply, lost_in_commit(true, 0));
+        let parts = Parts { seed, ..Parts::default() };
+        let (log, target) = (Arc::clone(&world.log), Arc::clone(&world.target));
+        let projector = Projector::with_parts(log, target, small(2), parts);
+        let (until, stop) = (Until::Applied(Position(26)), CancellationToken::new());
+        assert_counts(&projector.run(until, &stop).await.unwrap(), 26, 0);
+        world.assert_all_applied();
+        audit::check_merged(&world.log, &world.target.data());
+    }
 }
