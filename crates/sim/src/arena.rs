@@ -2,6 +2,7 @@
 
 use std::future::{Future, pending};
 use std::sync::Arc;
+use std::time::Duration;
 
 use projector::{Settings, Target};
 
@@ -12,6 +13,8 @@ use crate::faults::{Call, Fault};
 pub trait Arena {
     /// How a projector sees it.
     type Target: Target;
+    /// Longer than any run takes here.
+    const PATIENCE: Duration;
 
     /// What projectors are given.
     fn target(&self) -> &Arc<Self::Target>;
@@ -65,6 +68,8 @@ impl MemoryArena {
 
 impl Arena for MemoryArena {
     type Target = MemoryTarget;
+    /// On the paused clock: a run takes minutes at the most.
+    const PATIENCE: Duration = Duration::from_secs(3_600);
 
     fn target(&self) -> &Arc<MemoryTarget> {
         &self.target

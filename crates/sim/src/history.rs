@@ -6,10 +6,11 @@
 
 use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use event::Position;
-use projector::{Halt, Projector, Source, Totals, Until};
-use tokio::time::sleep;
+use projector::{Halt, Parts, Projector, Source, Totals, Until};
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::arena::Arena;
@@ -29,6 +30,8 @@ const OWN_TIMES: u64 = 1_000;
 pub struct History<A> {
     log: Arc<MemoryLog>,
     arena: A,
+    /// Numbers the projectors: their chance is the same in the same history.
+    projectors: AtomicU64,
 }
 
 /// What a database can be expected to tell of a run.
@@ -48,7 +51,12 @@ type Happened = [u64; 3];
 impl<A: Arena> History<A> {
     /// An empty log, beside this empty database.
     pub fn new(arena: A) -> Self {
-        Self { log: MemoryLog::new(), arena }
+        Self { log: MemoryLog::of_seed(0), arena, projectors: AtomicU64::new(0) }
+    }
+
+    /// The database.
+    pub fn into_arena(self) -> A {
+        self.arena
     }
 
     /// Lives through these steps, and ends with a clean run.
@@ -165,13 +173,22 @@ impl<A: Arena> History<A> {
         assert_eq!(audit::poison(&self.log).into_iter().find(is_left), None, "it stays in quarantine");
     }
 
-    fn until(&self) -> Until {
-        Until::Applied(self.log.head())
-    }
-
     fn projector(&self, tuning: Tuning) -> Projector<MemoryLog, A::Target> {
         let settings = self.arena.settings(tuning.settings());
-        Projector::new(Arc::clone(&self.log), Arc::clone(self.arena.target()), settings)
+        let parts = Parts { seed: self.projectors.fetch_add(1, Ordering::Relaxed), ..Parts::default() };
+        Projector::with_parts(Arc::clone(&self.log), Arc::clone(self.arena.target()), settings, parts)
+    }
+
+    /// Runs a projector to the head.
+    async fn run(&self, projector: &Projector<MemoryLog, A::Target>) -> Result<Totals, Halt> {
+        let (until, stop) = (Until::Applied(self.log.head()), CancellationToken::new());
+        match timeout(A::PATIENCE, projector.run(until, &stop)).await {
+            Ok(outcome) => outcome,
+            Err(_) => {
+                let ranges = self.arena.data().await.ranges_of(self.log.identity().log_id);
+                panic!("it never ends: {:?} {ranges:?} {:?}", projector.status().borrow(), self.log.ends());
+            }
+        }
     }
 
     fn happened(&self, data: &Data) -> Happened {
@@ -182,11 +199,11 @@ impl<A: Arena> History<A> {
     async fn project(&self, tuning: Tuning, faults: &[(Call, Fault)]) {
         let overtaken = faults.iter().filter(|(_, fault)| *fault == Fault::Overtaken).count();
         let before = self.happened(&self.arena.data().await);
-        let (projector, stop) = (self.projector(tuning), CancellationToken::new());
+        let projector = self.projector(tuning);
         let outcome = tokio::select! {
             biased;
             () = self.arena.disturb(faults) => panic!("the faults ended it"),
-            outcome = projector.run(self.until(), &stop) => outcome,
+            outcome = self.run(&projector) => outcome,
         };
         self.arena.calm();
         self.arena.settled().await;
@@ -199,8 +216,8 @@ impl<A: Arena> History<A> {
 
     async fn project_while(&self, tuning: Tuning, counts: Counts, happens: impl Future<Output = ()>) {
         let before = self.happened(&self.arena.data().await);
-        let (projector, stop) = (self.projector(tuning), CancellationToken::new());
-        let (outcome, ()) = tokio::join!(projector.run(self.until(), &stop), happens);
+        let projector = self.projector(tuning);
+        let (outcome, ()) = tokio::join!(self.run(&projector), happens);
         assert!(outcome.is_ok(), "{outcome:?}");
         self.arena.settled().await;
         let totals = projector.status().borrow().totals;
@@ -209,11 +226,11 @@ impl<A: Arena> History<A> {
     }
 
     async fn crash(&self, tuning: Tuning, polls: usize, faults: &[(Call, Fault)]) {
-        let (projector, stop) = (self.projector(tuning), CancellationToken::new());
+        let projector = self.projector(tuning);
         tokio::select! {
             biased;
             () = self.arena.disturb(faults) => panic!("the faults ended it"),
-            () = killed_after(polls, projector.run(self.until(), &stop)) => {}
+            () = killed_after(polls, self.run(&projector)) => {}
         }
         self.arena.calm();
     }
@@ -221,8 +238,7 @@ impl<A: Arena> History<A> {
     async fn project_beside(&self, one: Tuning, two: Tuning) {
         let before = self.happened(&self.arena.data().await);
         let (one, two) = (self.projector(one), self.projector(two));
-        let (stop, until) = (CancellationToken::new(), self.until());
-        let (first, second) = tokio::join!(one.run(until, &stop), two.run(until, &stop));
+        let (first, second) = tokio::join!(self.run(&one), self.run(&two));
         for outcome in [&first, &second] {
             assert!(matches!(outcome, Ok(_) | Err(Halt::TwoWriters { .. })), "{outcome:?}");
         }
@@ -233,8 +249,7 @@ impl<A: Arena> History<A> {
 
     async fn crash_beside(&self, one: Tuning, two: Tuning, polls: usize) {
         let (one, two) = (self.projector(one), self.projector(two));
-        let (stop, until) = (CancellationToken::new(), self.until());
-        let (outcome, ()) = tokio::join!(one.run(until, &stop), killed_after(polls, two.run(until, &stop)));
+        let (outcome, ()) = tokio::join!(self.run(&one), killed_after(polls, self.run(&two)));
         assert!(matches!(outcome, Ok(_) | Err(Halt::TwoWriters { .. })), "{outcome:?}");
         self.arena.settled().await;
         assert_adds_up(&one.status().borrow().totals);

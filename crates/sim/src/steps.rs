@@ -11,7 +11,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 
 use crate::database::POISON;
-use crate::events::{Draw, DrawnHost, time};
+use crate::events::{Draw, DrawnHost, draw_of, time};
 use crate::faults::{Call, Fault};
 use crate::log::Kept;
 use crate::settings;
@@ -127,6 +127,23 @@ pub enum Begin {
     Near(usize, i64),
 }
 
+impl Step {
+    /// The same, or the next best, that a database does not refuse.
+    fn without_refusals(self) -> Self {
+        let good = |drawn| match drawn {
+            Drawn::Good(draw) => Drawn::Good(draw),
+            Drawn::Poison(number) | Drawn::Unknown(number, _) => Drawn::Good(draw_of(number.into())),
+        };
+        match self {
+            Self::Append { events, is_synced } => {
+                Self::Append { events: events.into_iter().map(good).collect(), is_synced }
+            }
+            Self::TakePoison => Self::WipeProgress,
+            step => step,
+        }
+    }
+}
+
 impl Tuning {
     /// No faults of its own: two lanes, and no limit.
     pub const PLAIN: Self = Self { backlog_lanes: 2, backlog_rate: None };
@@ -155,7 +172,10 @@ impl Drawn {
 
 /// A history of up to this many steps.
 pub fn histories(content: Content, steps_max: usize) -> impl Strategy<Value = Vec<Step>> {
-    vec(steps(content), 1..steps_max)
+    vec(steps(), 1..steps_max).prop_map(move |steps| match content {
+        Content::Any => steps,
+        Content::Good => steps.into_iter().map(Step::without_refusals).collect(),
+    })
 }
 
 fn tunings() -> impl Strategy<Value = Tuning> {
@@ -190,12 +210,11 @@ fn draws() -> impl Strategy<Value = Draw> {
     )
 }
 
-fn drawn(content: Content) -> impl Strategy<Value = Drawn> {
-    let bad = if content == Content::Any { 1 } else { 0 };
+fn drawn() -> impl Strategy<Value = Drawn> {
     prop_oneof![
         20 => draws().prop_map(Drawn::Good),
-        bad => (0..5_u8).prop_map(Drawn::Poison),
-        bad => select(vec![(77, 1), (1, 9)]).prop_map(|(kind, version)| Drawn::Unknown(kind, version)),
+        1 => (0..5_u8).prop_map(Drawn::Poison),
+        1 => select(vec![(77, 1), (1, 9)]).prop_map(|(kind, version)| Drawn::Unknown(kind, version)),
     ]
 }
 
@@ -223,11 +242,10 @@ fn happenings() -> impl Strategy<Value = Happening> {
     ]
 }
 
-fn steps(content: Content) -> impl Strategy<Value = Step> {
+fn steps() -> impl Strategy<Value = Step> {
     let after = (0..120_u64).prop_map(Duration::from_millis);
-    let poison = if content == Content::Any { 1 } else { 0 };
     prop_oneof![
-        6 => (vec(drawn(content), 1..40), any::<bool>())
+        6 => (vec(drawn(), 1..40), any::<bool>())
             .prop_map(|(events, is_synced)| Step::Append { events, is_synced }),
         4 => (26..200_u64, any::<u64>()).prop_map(|(events, number)| Step::Import { events, number }),
         2 => Just(Step::CutPower),
@@ -245,6 +263,6 @@ fn steps(content: Content) -> impl Strategy<Value = Step> {
         2 => Just(Step::Restore),
         2 => Just(Step::WipeProgress),
         1 => Just(Step::Drop),
-        poison => Just(Step::TakePoison),
+        1 => Just(Step::TakePoison),
     ]
 }
