@@ -55,6 +55,9 @@ const TAKE: &str = "UPDATE tailwater_ranges
     WHERE log_no = $1 AND lo = $2";
 const QUARANTINED: &str = "SELECT count(*) FROM tailwater_quarantine WHERE log_no = $1";
 
+/// How often others may cut the live range while a claim waits for it.
+const CUTS_MAX: u32 = 5;
+
 /// A range that is now ours.
 pub(crate) struct Taken {
     pub(crate) log_no: i32,
@@ -123,8 +126,14 @@ impl Ranges<'_> {
             Wanted::Live { first } => {
                 let lo = bigint(first.max(Position::FIRST));
                 execute(self.session, ADD_RANGE, &[(&self.log_no, Type::INT4), (&lo, Type::INT8)]).await?;
-                let found = self.lock("hi IS NULL AND $2::bigint[] IS NOT NULL", "").await?;
-                found.ok_or_else(|| no_live_range().into()).map(Some)
+                // NOTE: whoever waits for a row that is cut meanwhile finds that it is live no more, and does not
+                // see the new one: its statement is older. The next statement sees it.
+                for _ in 0..CUTS_MAX {
+                    if let Some(found) = self.lock("hi IS NULL AND $2::bigint[] IS NOT NULL", "").await? {
+                        return Ok(Some(found));
+                    }
+                }
+                Err(no_live_range().into())
             }
             Wanted::This { lo } => {
                 let condition =
