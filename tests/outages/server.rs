@@ -95,10 +95,10 @@ fn a_deadlock_ends_a_transaction() {
     let other = server.go_on(other, "SELECT pg_advisory_xact_lock(1)");
     patiently("the other one waits for the lane", || waiting(1).then_some(()));
     drop(gate);
-    scene.wait_for_outage("40P01");
+    scene.wait_for_another_attempt();
     drop(server.wait(other));
     scene.arrive(|sql| server.values(sql));
-    scene.end_after_outage();
+    scene.end_quietly();
 }
 
 #[test]

@@ -19,7 +19,7 @@ use super::oracle::lines;
 use super::{json, record, run_with, stderr, tailwater};
 
 /// What the daemon says at the start of an outage.
-pub const AWAY: &str = "the database is away; recording goes on, projecting resumes by itself";
+pub const AWAY: &str = "; recording goes on, projecting resumes by itself";
 /// What it says at the end.
 pub const BACK: &str = "the database is back";
 /// What is in the line of a projection that needs a person.
@@ -180,6 +180,16 @@ impl Scene {
         self.record("during", 20);
     }
 
+    /// Waits until an attempt has failed that is made again without a word; records before and after.
+    pub fn wait_for_another_attempt(&mut self) {
+        self.record("meanwhile", 20);
+        patiently("another attempt", || {
+            let status = self.daemon().status();
+            (status["projection"]["retries"].as_u64() > Some(0)).then_some(())
+        });
+        self.record("during", 20);
+    }
+
     /// The same of an outage that lasts until the test ends it: the status tells it as well, and is unhealthy.
     pub fn wait_for_lasting_outage(&mut self, cause: &str) {
         self.wait_for_outage(cause);
@@ -286,6 +296,12 @@ impl Scene {
         self.check_traces(&[(AWAY, 1)]);
         let back: Vec<_> = self.output.lines().filter(|line| line.contains(BACK)).collect();
         assert!(back.len() == 1 && back[0].contains("INFO"), "one line at the end of the outage: {back:#?}");
+    }
+
+    /// Nothing was worth a warning.
+    pub fn end_quietly(mut self) {
+        self.stop();
+        self.check_traces(&[]);
     }
 
     /// One halt was told, and nothing else but the outage that may have come before it.

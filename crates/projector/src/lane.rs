@@ -20,8 +20,10 @@ mod applying;
 mod claiming;
 
 use std::future::Future;
+use std::time::Duration;
 
 use event::{Position, Stretch, Time};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::halt::Halt;
@@ -30,10 +32,12 @@ use crate::project::Until;
 use crate::shared::Shared;
 use crate::source::Source;
 use crate::step::Taken;
-use crate::target::{ErrorKind, LaneName, Target, TargetError, WriterId};
+use crate::target::{ErrorKind, Lane, LaneName, Target, TargetError, WriterId};
 
 /// Attempts in a row that others may be in the way of before it is called an outage.
-const BUSY_PATIENCE: u32 = 5;
+const BUSY_ATTEMPTS: u32 = 5;
+/// For how long they may be in the way of one attempt.
+const BUSY_PATIENCE: Duration = Duration::from_secs(5);
 
 /// One lane of a projector.
 pub(crate) struct Worker<'a, S, T> {
@@ -42,6 +46,8 @@ pub(crate) struct Worker<'a, S, T> {
     until: Until,
     stop: &'a CancellationToken,
     pauses: Pauses,
+    /// When it began what it does now.
+    began: Instant,
     /// A step whose COMMIT nobody knows.
     unsettled: Option<Unsettled>,
     /// The range that others must leave alone.
@@ -112,6 +118,7 @@ impl<'a, S: Source, T: Target> Worker<'a, S, T> {
             until,
             stop,
             pauses: Pauses::new(&shared.settings, shared.seed()),
+            began: Instant::now(),
             unsettled: None,
             held: None,
             overtaken: 0,
@@ -128,7 +135,10 @@ impl<'a, S: Source, T: Target> Worker<'a, S, T> {
                 End::Done => break,
                 End::Overtaken(lo) => self.overtaken(lo)?,
                 End::Away(error) => {
-                    self.shared.failed(self.name, &error);
+                    match error.kind() {
+                        ErrorKind::Busy => self.busy(&error),
+                        _ => self.shared.failed(self.name, &error),
+                    }
                     if !self.pause().await {
                         break;
                     }
@@ -147,6 +157,16 @@ impl<'a, S: Source, T: Target> Worker<'a, S, T> {
     async fn pause(&mut self) -> bool {
         let pause = self.pauses.next();
         unless_stopped(self.stop, tokio::time::sleep(pause)).await.is_some()
+    }
+
+    /// Others are in the way: an outage when it takes long.
+    fn busy(&mut self, error: &TargetError) {
+        let is_long = self.pauses.failures >= BUSY_ATTEMPTS || self.began.elapsed() >= BUSY_PATIENCE;
+        if is_long {
+            self.shared.failed(self.name, error);
+        } else {
+            self.shared.delayed(self.name, error);
+        }
     }
 
     fn overtaken(&mut self, lo: Position) -> Result<(), Halt> {
@@ -171,16 +191,13 @@ impl<'a, S: Source, T: Target> Worker<'a, S, T> {
             match self.range(&mut lane).await? {
                 Turn::End(end) => return Ok(end),
                 Turn::Next => {}
-                Turn::Busy(error) => {
-                    if self.pauses.failures < BUSY_PATIENCE {
-                        self.shared.delayed(self.name, &error);
-                    } else {
-                        self.shared.failed(self.name, &error);
-                    }
+                Turn::Busy(error) if lane.is_usable() => {
+                    self.busy(&error);
                     if !self.pause().await {
                         return Ok(End::Done);
                     }
                 }
+                Turn::Busy(error) => return Ok(End::Away(error)),
                 Turn::SourceAway => {
                     if !self.pause().await {
                         return Ok(End::Done);
@@ -193,6 +210,7 @@ impl<'a, S: Source, T: Target> Worker<'a, S, T> {
     /// Claims a range and works it.
     async fn range(&mut self, lane: &mut T::Lane) -> Result<Turn, Halt> {
         let stop = self.stop;
+        self.began = Instant::now();
         let (writer, claimed) = match unless_stopped(stop, self.claim(lane)).await {
             None => return Ok(End::Done.into()),
             Some(Ok(claim)) => claim,

@@ -22,6 +22,14 @@ struct Current {
     since: SystemTime,
     attempts: u64,
     stopped: BTreeSet<LaneName>,
+    stall: Stall,
+}
+
+/// Whether nothing is committed though there is work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stall {
+    No,
+    Yes,
 }
 
 impl Outage {
@@ -29,22 +37,44 @@ impl Outage {
     pub(crate) fn failed(&mut self, lane: LaneName, error: &TargetError, now: SystemTime) {
         let current = self.current.get_or_insert_with(|| {
             match error.kind() {
-                ErrorKind::Busy => {
-                    tracing::warn!(%error, "the database is busy with others; recording goes on, projecting resumes by itself");
-                }
-                _ => tracing::warn!(%error, "the database is away; recording goes on, projecting resumes by itself"),
+                ErrorKind::Busy => tracing::warn!(
+                    %error,
+                    "the database is busy with others; recording goes on, projecting resumes by itself",
+                ),
+                _ => tracing::warn!(
+                    %error,
+                    "the database is away; recording goes on, projecting resumes by itself",
+                ),
             }
-            Current { began: Instant::now(), since: now, attempts: 0, stopped: BTreeSet::new() }
+            Current::new(now)
         });
         current.attempts += 1;
         current.stopped.insert(lane);
         tracing::debug!(%lane, %error, attempts = current.attempts, "the database is still away");
     }
 
+    /// Nothing was committed for so long, though there is work and no attempt has failed.
+    pub(crate) fn stalled(&mut self, time: Duration, now: SystemTime) {
+        let current = self.current.get_or_insert_with(|| {
+            tracing::warn!(
+                seconds = time.as_secs(),
+                "the database does not answer, or is very slow; recording goes on, projecting resumes by itself",
+            );
+            Current::new(now)
+        });
+        current.stall = Stall::Yes;
+    }
+
+    /// Whether nothing is committed though there is work.
+    pub(crate) fn is_stall(&self) -> bool {
+        self.current.as_ref().is_some_and(|current| current.stall == Stall::Yes)
+    }
+
     /// A lane works; the outage ends with the last one that was stopped. `backlog` positions are not applied.
     pub(crate) fn works(&mut self, lane: LaneName, backlog: u64) {
         let Some(current) = &mut self.current else { return };
         current.stopped.remove(&lane);
+        current.stall = Stall::No;
         if !current.stopped.is_empty() {
             return;
         }
@@ -72,6 +102,12 @@ impl Outage {
     /// Whether this lane is stopped.
     pub(crate) fn has_stopped(&self, lane: LaneName) -> bool {
         self.current.as_ref().is_some_and(|outage| outage.stopped.contains(&lane))
+    }
+}
+
+impl Current {
+    fn new(since: SystemTime) -> Self {
+        Self { began: Instant::now(), since, attempts: 0, stopped: BTreeSet::new(), stall: Stall::No }
     }
 }
 

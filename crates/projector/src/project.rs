@@ -117,7 +117,8 @@ impl<S: Source, T: Target> Projector<S, T> {
     fn lanes_wanted(&self) -> impl Iterator<Item = LaneName> {
         let settings = &self.shared.settings;
         let pieces = self.shared.backlog_events().div_ceil(settings.piece_events.max(1));
-        let wanted = u32::try_from(pieces).unwrap_or(u32::MAX).min(settings.backlog_lanes);
+        // NOTE: a run with other settings may have left a backlog, and the live lane waits for it to be filled.
+        let wanted = u32::try_from(pieces).unwrap_or(u32::MAX).min(settings.backlog_lanes.max(1));
         (1..=wanted).map(LaneName::Backlog)
     }
 }

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use crate::outage::Outage;
 use crate::parts::Parts;
+use crate::project::Until;
 use crate::pulse::Pulse;
 use crate::ranges::Ranges;
 use crate::rate::Limiter;
@@ -46,7 +47,6 @@ struct Known {
     pulse: Pulse,
     chance: fastrand::Rng,
     reach: Reach,
-    stall: Stall,
 }
 
 /// Whether the database was reached in this run, and took what there was.
@@ -54,22 +54,6 @@ struct Known {
 enum Reach {
     NotYet,
     Reached,
-}
-
-/// Whether nothing is committed though there is work.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stall {
-    No,
-    Told,
-}
-
-impl Known {
-    fn end_stall(&mut self) {
-        if self.stall == Stall::Told {
-            tracing::info!("the database takes events again");
-            self.stall = Stall::No;
-        }
-    }
 }
 
 impl<S: Source, T> Shared<S, T> {
@@ -81,7 +65,6 @@ impl<S: Source, T> Shared<S, T> {
             pulse: Pulse::new(),
             chance: fastrand::Rng::with_seed(parts.seed),
             reach: Reach::NotYet,
-            stall: Stall::No,
         };
         Self {
             source,
@@ -113,7 +96,6 @@ impl<S: Source, T> Shared<S, T> {
         known.outage = Outage::default();
         known.pulse = Pulse::new();
         known.reach = Reach::NotYet;
-        known.stall = Stall::No;
         self.tell(&known, |status| status.quarantined = None);
     }
 
@@ -152,9 +134,11 @@ impl<S: Source, T> Shared<S, T> {
         self.known().ranges.count()
     }
 
-    /// Whether the backlog lanes should wait for the live lane.
-    pub(crate) fn live_lags(&self) -> bool {
-        self.known().pulse.live_lag(Instant::now()) > self.settings.live_lag_max
+    /// Whether the backlog lanes should wait for the live lane. One that is through waits for them.
+    pub(crate) fn live_lags(&self, until: Until) -> bool {
+        let known = self.known();
+        let is_through = known.ranges.live().is_some_and(|live| until.is_reached(live));
+        !is_through && known.pulse.live_lag(Instant::now()) > self.settings.live_lag_max
     }
 
     /// A claim was committed.
@@ -210,8 +194,7 @@ impl<S: Source, T> Shared<S, T> {
         let head = self.source.ends().next;
         let open = known.ranges.spans().iter().map(|span| span.open(head)).sum();
         known.outage.works(lane, open);
-        known.end_stall();
-        let is_over = known.outage.since().is_none() && known.stall == Stall::No;
+        let is_over = known.outage.since().is_none();
         self.tell(&known, |status| {
             if is_over {
                 status.error = None;
@@ -237,24 +220,13 @@ impl<S: Source, T> Shared<S, T> {
         known.pulse.has_work(now, has_work);
         let stalled = known.pulse.stalled(now);
         // NOTE: an outage that was told explains it.
-        let is_stuck = stalled >= self.settings.stall_after && known.outage.since().is_none();
-        match (known.stall, is_stuck) {
-            (Stall::No, true) => {
-                tracing::warn!(
-                    seconds = stalled.as_secs(),
-                    "nothing is committed though there is work: the database is very slow, or hangs"
-                );
-                known.stall = Stall::Told;
-            }
-            (Stall::Told, false) => known.end_stall(),
-            _ => {}
+        if stalled >= self.settings.stall_after && known.outage.since().is_none() {
+            known.outage.stalled(stalled, (self.parts.now)());
         }
-        let is_over = known.stall == Stall::No && known.outage.since().is_none();
-        let is_reached = known.reach == Reach::Reached;
-        self.tell(&known, |status| match is_stuck {
-            true => status.error = Some(stuck(stalled)),
-            false if is_over && is_reached && status.state != State::Halted => status.error = None,
-            false => {}
+        self.tell(&known, |status| {
+            if known.outage.is_stall() {
+                status.error = Some(stuck(stalled));
+            }
         });
     }
 
@@ -281,7 +253,7 @@ impl<S: Source, T> Shared<S, T> {
 
     fn state(&self, known: &Known, head: Position) -> State {
         let waits = known.reach == Reach::NotYet
-            || known.stall == Stall::Told
+            || known.outage.is_stall()
             || known.outage.has_stopped(LaneName::Live);
         let behind = known.ranges.live().map_or(0, |live| head.since(live));
         match known.ranges.backlog() {

@@ -206,6 +206,9 @@ pub trait Lane: Send + 'static {
         claim: &Claim<'_>,
     ) -> impl Future<Output = Result<Option<Claimed>, ClaimError>> + Send;
 
+    /// Whether the connection can go on after an error of kind [`ErrorKind::Busy`].
+    fn is_usable(&self) -> bool;
+
     /// Applies a batch: rows and progress in one transaction, whose first statement is the compare-and-set.
     ///
     /// # Errors

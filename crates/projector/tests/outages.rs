@@ -15,7 +15,8 @@ use sim::{World, assert_counts, lost_in_commit};
 
 const AWAY: &str = "the database is away; recording goes on, projecting resumes by itself";
 const BACK: &str = "the database is back";
-const STUCK: &str = "nothing is committed though there is work: the database is very slow, or hangs";
+const STUCK: &str =
+    "the database does not answer, or is very slow; recording goes on, projecting resumes by itself";
 const OVERTAKEN: &str = "another writer has claimed this range; claiming it back once";
 
 /// Every fault that heals, at every call, in the first and in a later batch.

@@ -130,6 +130,21 @@ impl Draw {
     }
 }
 
-fn time(number: u64) -> Time {
+/// The draw of a number: neighbours differ, and few of them have a key of their own.
+pub fn draw_of(number: u64) -> Draw {
+    let mut chance = fastrand::Rng::with_seed(number);
+    Draw {
+        kind: Kind::ALL[chance.usize(..Kind::ALL.len())],
+        host: [DrawnHost::Absent, DrawnHost::Own, DrawnHost::Other][chance.usize(..3)],
+        name: chance.u8(..2),
+        time: chance.u8(..3),
+        message: chance.u8(..3),
+        counts: (chance.u8(..3), chance.u8(..3)),
+        is_final: chance.bool(),
+    }
+}
+
+/// The time of a number.
+pub fn time(number: u64) -> Time {
     Time::from_micros(BEGIN_MICROS).plus_micros(i64::try_from(number).unwrap() * 1_000_000)
 }

@@ -1,12 +1,12 @@
 //! What goes wrong between a projector and its database: scripted, or drawn from a seed.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use projector::ErrorKind;
 
 /// What a projector asks of a database.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Call {
     /// A connection.
     Connect,
@@ -47,7 +47,7 @@ pub enum Fault {
 /// Which calls go wrong.
 #[derive(Debug, Default)]
 pub struct Faults {
-    script: HashMap<Call, VecDeque<Option<Fault>>>,
+    script: BTreeMap<Call, VecDeque<Option<Fault>>>,
     seeded: Option<Seeded>,
 }
 

@@ -6,11 +6,18 @@
     reason = "only tests use it, and a test that cannot go on panics"
 )]
 
+pub mod arena;
+pub mod audit;
 pub mod database;
 pub mod events;
 pub mod faults;
+pub mod history;
+mod lane;
+mod locks;
 pub mod log;
 pub mod rows;
+pub mod steps;
+mod take;
 pub mod traces;
 
 use std::future::{Future, poll_fn};
@@ -94,81 +101,21 @@ impl World {
         expected(&self.log.identity(), &self.log.entries())
     }
 
-    /// Checks that the database has passed every position exactly once, with its event or because that was
-    /// gone, and that the tables hold what was ever applied.
+    /// Checks that what the database holds can be so: see [`audit::check`].
     #[track_caller]
     pub fn audit(&self) {
-        let (log, data) = (self.log.identity(), self.target.data());
-        let applied = data.applied.get(&log.log_id).cloned().unwrap_or_default();
-        assert!(applied.last() <= Some(&self.log.head()), "the database has positions that the log lost");
-        let mut entries = self.log.entries();
-        let refused = data.quarantine.get(&log.log_id).cloned().unwrap_or_default();
-        entries.retain(|entry| applied.contains(&entry.position) && !refused.contains(&entry.position));
-        assert_eq!(data.rows, expected(&log, &entries));
-        let ranges = data.ranges_of(log.log_id);
-        if let Some((lowest, _)) = ranges.first() {
-            self.assert_all_gone(Position::FIRST, *lowest);
-        }
-        assert_eq!(ranges.iter().filter(|(_, range)| range.hi.is_none()).count(), ranges.len().min(1));
-        for ((lo, range), (above, _)) in ranges.iter().zip(ranges.iter().skip(1)) {
-            assert_eq!(range.hi, Some(*above), "ranges leave nothing out, and nothing twice: {lo}");
-            assert!(range.cursor.next <= *above);
-        }
-        let mut commits = data.passed.get(&log.log_id).cloned().unwrap_or_default();
-        commits.sort_by_key(|commit| commit.from);
-        let mut runs: Vec<(Position, Position)> = Vec::new();
-        for commit in &commits {
-            if commit.is_hole {
-                self.assert_all_gone(commit.from, commit.to);
-            }
-            match runs.last_mut() {
-                Some((_, end)) if *end == commit.from => *end = commit.to,
-                last => {
-                    assert!(last.is_none_or(|(_, end)| *end < commit.from), "passed twice: {commit:?}");
-                    runs.push((commit.from, commit.to));
-                }
-            }
-        }
-        let mut told: Vec<(Position, Position)> = Vec::new();
-        for (lo, range) in ranges.iter().filter(|(lo, range)| range.cursor.next > *lo) {
-            match told.last_mut() {
-                Some((_, end)) if end == lo => *end = range.cursor.next,
-                _ => told.push((*lo, range.cursor.next)),
-            }
-        }
-        assert_eq!(runs, told, "the progress is what was committed");
-    }
-
-    #[track_caller]
-    fn assert_all_gone(&self, from: Position, to: Position) {
-        let there = (from.0..to.0).find(|position| !self.log.is_gone(Position(*position)));
-        assert_eq!(there, None, "passed over, and it is there");
+        audit::check(&self.log, &self.target.data());
     }
 
     /// Checks that everything is applied that is not gone.
     #[track_caller]
     pub fn assert_all_applied(&self) {
-        self.audit();
-        let log = self.log.identity().log_id;
-        let applied = self.target.data().applied.remove(&log).unwrap_or_default();
-        let is_settled = |position| applied.contains(&position) || self.log.is_gone(position);
-        let missing = (1..=self.log.head().0).map(Position).find(|position| !is_settled(*position));
-        assert_eq!(missing, None, "neither applied nor gone");
-        let ranges = self.target.data().ranges_of(log);
-        let behind: Vec<_> =
-            ranges.iter().map(|(_, range)| range.hi.unwrap_or(self.log.head().next())).collect();
-        let next: Vec<_> = ranges.iter().map(|(_, range)| range.cursor.next).collect();
-        assert_eq!(next, behind, "every range is finished");
+        audit::check_all_applied(&self.log, &self.target.data());
     }
 
     /// How many positions the database has passed with their events, and how many without.
     pub fn passed(&self) -> (u64, u64) {
-        let (log, passed) = (self.log.identity().log_id, self.target.data().passed);
-        let commits = passed.get(&log).into_iter().flatten();
-        commits.fold((0, 0), |(applied, gone), commit| {
-            let positions = commit.to.since(commit.from);
-            if commit.is_hole { (applied, gone + positions) } else { (applied + positions, gone) }
-        })
+        audit::passed(self.log.identity().log_id, &self.target.data())
     }
 }
 

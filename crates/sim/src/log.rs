@@ -10,7 +10,8 @@ use std::time::Duration;
 use event::wire::{self, Decoded};
 use event::{BirthId, Entry, Event, Found, Hole, HoleCause, HostName, LogId, Position, Stretch};
 use projector::{Ends, LogIdentity, ReadLimits, Source, SourceError};
-use tokio::sync::watch;
+use tokio::sync::Notify;
+use uuid::Uuid;
 
 /// The host that an event without a host belongs to.
 pub const HOST: &str = "here";
@@ -24,7 +25,8 @@ pub struct MemoryLog {
     identity: LogIdentity,
     birth: BirthId,
     state: Mutex<State>,
-    changes: watch::Sender<()>,
+    /// NOTE: no watch channel: that wakes those who wait in an order of its own.
+    changes: Notify,
 }
 
 #[derive(Clone, Debug)]
@@ -38,6 +40,7 @@ struct State {
     broken: Option<Position>,
     syncs: Syncs,
     syncs_asked: u64,
+    access: Access,
     is_closed: bool,
     limits_seen: Vec<ReadLimits>,
 }
@@ -51,6 +54,15 @@ pub enum Syncs {
     Held,
 }
 
+/// Whether the log can be asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// It can.
+    Open,
+    /// Not now: it has failed, and is about to open itself again.
+    Away,
+}
+
 /// What a hole keeps of its last record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kept {
@@ -61,8 +73,18 @@ pub enum Kept {
 }
 
 impl MemoryLog {
-    /// An empty log.
+    /// An empty log, another one each time.
     pub fn new() -> Arc<Self> {
+        Self::of(LogId::random(), BirthId::random())
+    }
+
+    /// An empty log, the same for the same seed.
+    pub fn of_seed(seed: u64) -> Arc<Self> {
+        let id = |salt: u64| Uuid::from_u64_pair(seed, salt);
+        Self::of(LogId(id(1)), BirthId(id(2)))
+    }
+
+    fn of(log_id: LogId, birth: BirthId) -> Arc<Self> {
         let state = State {
             entries: Vec::new(),
             holes: Vec::new(),
@@ -71,16 +93,12 @@ impl MemoryLog {
             broken: None,
             syncs: Syncs::OnDemand,
             syncs_asked: 0,
+            access: Access::Open,
             is_closed: false,
             limits_seen: Vec::new(),
         };
-        let identity = LogIdentity { log_id: LogId::random(), host: HostName::new(HOST).unwrap() };
-        Arc::new(Self {
-            identity,
-            birth: BirthId::random(),
-            state: Mutex::new(state),
-            changes: watch::Sender::new(()),
-        })
+        let identity = LogIdentity { log_id, host: HostName::new(HOST).unwrap() };
+        Arc::new(Self { identity, birth, state: Mutex::new(state), changes: Notify::new() })
     }
 
     /// A copy of this log's files: the same identity, a life of its own from here on.
@@ -89,7 +107,7 @@ impl MemoryLog {
             identity: self.identity.clone(),
             birth: self.birth,
             state: Mutex::new(self.state().clone()),
-            changes: watch::Sender::new(()),
+            changes: Notify::new(),
         })
     }
 
@@ -186,6 +204,11 @@ impl MemoryLog {
         self.change(|state| state.damaged = position);
     }
 
+    /// Whether the log can be asked from now on.
+    pub fn set_access(&self, access: Access) {
+        self.change(|state| state.access = access);
+    }
+
     /// Who waits for the log learns that `position` cannot be read.
     pub fn break_at(&self, position: Position) {
         self.change(|state| state.broken = Some(position));
@@ -222,7 +245,7 @@ impl MemoryLog {
 
     fn change(&self, change: impl FnOnce(&mut State)) {
         change(&mut self.state());
-        self.changes.send_replace(());
+        self.changes.notify_waiters();
     }
 }
 
@@ -298,7 +321,11 @@ impl Source for MemoryLog {
     }
 
     fn find(&self, position: Position) -> Result<Found, SourceError> {
-        self.state().find(position)
+        let state = self.state();
+        if state.access == Access::Away {
+            return Err(SourceError::Away);
+        }
+        state.find(position)
     }
 
     async fn read(&self, from: Position, limits: ReadLimits) -> Result<Stretch, SourceError> {
@@ -308,13 +335,15 @@ impl Source for MemoryLog {
         if state.is_closed {
             return Err(SourceError::Closed);
         }
+        if state.access == Access::Away {
+            return Err(SourceError::Away);
+        }
         state.read(from, limits)
     }
 
     async fn wait_for(&self, position: Position) -> Result<(), SourceError> {
-        let mut changes = self.changes.subscribe();
         loop {
-            changes.mark_unchanged();
+            let changed = self.changes.notified();
             let syncs = {
                 let mut state = self.state();
                 if state.durable >= position {
@@ -322,6 +351,9 @@ impl Source for MemoryLog {
                 }
                 if state.is_closed {
                     return Err(SourceError::Closed);
+                }
+                if state.access == Access::Away {
+                    return Err(SourceError::Away);
                 }
                 if let Some(position) = state.broken {
                     return Err(SourceError::Unreadable { position, reason: "the log is broken".to_owned() });
@@ -335,7 +367,7 @@ impl Source for MemoryLog {
                     tokio::time::sleep(SYNC).await;
                     self.sync();
                 }
-                Syncs::Held => changes.changed().await.map_err(|_| SourceError::Closed)?,
+                Syncs::Held => changed.await,
             }
         }
     }

@@ -60,6 +60,15 @@ impl Key {
     }
 }
 
+impl Row {
+    /// The row of an event of this log, its host filled in.
+    fn of(log: &LogIdentity, position: Position, event: &Event) -> Self {
+        let mut event = event.clone();
+        event.host_mut().get_or_insert_with(|| log.host.as_str().into());
+        Self { log: log.log_id, position, event }
+    }
+}
+
 /// What a batch would change.
 #[derive(Debug, Default)]
 pub struct Plan {
@@ -97,7 +106,7 @@ pub fn plan(
             plan.released.push(entry.position);
         }
         let key = Key::of(event, log);
-        let row = Row { log: log.log_id, position: entry.position, event: event.clone() };
+        let row = Row::of(log, entry.position, event);
         let there = plan.rows.get(&key).or_else(|| rows.get(&key));
         match there {
             None => plan.outcome.inserted += 1,
@@ -146,7 +155,7 @@ pub fn expected(log: &LogIdentity, entries: &[Entry]) -> Rows {
         }
         _ => group.into_iter().min_by_key(|entry| entry.position).unwrap().clone(),
     };
-    let row = |entry: Entry| Row { log: log.log_id, position: entry.position, event: known(&entry).clone() };
+    let row = |entry: Entry| Row::of(log, entry.position, known(&entry));
     groups.into_iter().map(|(key, group)| (key, row(best(group)))).collect()
 }
 

@@ -88,6 +88,10 @@ impl Lane for TimescaleLane {
         }
     }
 
+    fn is_usable(&self) -> bool {
+        self.condition == Condition::Idle
+    }
+
     async fn apply(&mut self, batch: &Batch<'_>) -> Result<ApplyOutcome, ApplyError> {
         // Without a claim the range is somebody else's, or nobody's.
         let Some(log_no) = self.log_no else { return Err(ApplyError::Overtaken { lo: batch.lo }) };

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use event::{Position, Stretch};
+use tokio::time::Instant;
 
 use super::{End, Next, Turn, Unsettled, Worker, turn_or_halt, unless_stopped};
 use crate::halt::Halt;
@@ -33,6 +34,7 @@ impl<S: Source, T: Target> Worker<'_, S, T> {
                 return Ok(End::Done.into());
             }
             let batch = step.batch(writer, range.lo);
+            self.began = Instant::now();
             let read_ahead = self.read(step.to().next, range.hi);
             let (applied, following) = tokio::join!(lane.apply(&batch), read_ahead);
             let from = std::mem::replace(&mut cursor, step.to()).next;
@@ -99,13 +101,20 @@ impl<S: Source, T: Target> Worker<'_, S, T> {
 
     /// The live lane is as far as it should be: waits until the others are, and merges what they have finished.
     async fn end(&mut self) -> Result<Next, Halt> {
-        let (backlog, ranges) = (self.shared.backlog_events(), self.shared.range_count());
-        if backlog == 0 && (ranges <= 1 || self.merged == Some(ranges)) {
+        // NOTE: a finished range that a lane still holds is one whose last COMMIT nobody knows of yet.
+        let is_worked = self.shared.backlog_events() > 0 || !self.shared.busy(None).is_empty();
+        let ranges = self.shared.range_count();
+        if !is_worked && (ranges <= 1 || self.merged == Some(ranges)) {
             return Ok(Next::Turn(End::Done.into()));
         }
-        self.merged = (backlog == 0).then_some(ranges);
-        if backlog > 0 && unless_stopped(self.stop, self.shared.merge.notified()).await.is_none() {
-            return Ok(Next::Turn(End::Done.into()));
+        self.merged = (!is_worked).then_some(ranges);
+        if is_worked {
+            // NOTE: not for ever: the claim finds out when the database went back, and the live range with it.
+            let finished =
+                tokio::time::timeout(self.shared.settings.confirm_interval, self.shared.merge.notified());
+            if unless_stopped(self.stop, finished).await.is_none() {
+                return Ok(Next::Turn(End::Done.into()));
+            }
         }
         Ok(Next::Turn(Turn::Next))
     }
@@ -141,7 +150,7 @@ impl<S: Source, T: Target> Worker<'_, S, T> {
         }
         loop {
             let limiter = self.shared.limiter.as_ref();
-            let pause = match self.shared.live_lags() {
+            let pause = match self.shared.live_lags(self.until) {
                 true => Some(YIELD_PAUSE),
                 false => limiter.and_then(|limiter| limiter.spend(events)),
             };
