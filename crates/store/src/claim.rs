@@ -35,6 +35,8 @@ const ADD_LOG: &str =
 const ADD_RANGE: &str = "INSERT INTO tailwater_ranges (log_no, lo, next)
     SELECT $1, $2, $2 WHERE NOT EXISTS (SELECT FROM tailwater_ranges WHERE log_no = $1)
     ON CONFLICT DO NOTHING";
+const HAS_NO_LIVE_ONE: &str =
+    "SELECT count(*) > 0 AND count(*) FILTER (WHERE hi IS NULL) = 0 FROM tailwater_ranges WHERE log_no = $1";
 const COLUMNS: &str = "lo, next, digest, digest_at, writer, hi, applied_at";
 /// One that is finished and ends where ours begins.
 const MERGE_BELOW: &str = "DELETE FROM tailwater_ranges
@@ -117,9 +119,19 @@ impl Ranges<'_> {
         match wanted {
             Wanted::Live { first } => {
                 let lo = bigint(first.max(Position::FIRST));
-                execute(self.session, ADD_RANGE, &[(&self.log_no, Type::INT4), (&lo, Type::INT8)]).await?;
-                let found = self.lock("hi IS NULL AND $2::bigint[] IS NOT NULL", "").await?;
-                found.ok_or_else(|| no_live_range().into()).map(Some)
+                loop {
+                    let parameters: Parameters<'_> = &[(&self.log_no, Type::INT4), (&lo, Type::INT8)];
+                    execute(self.session, ADD_RANGE, parameters).await?;
+                    let found = self.lock("hi IS NULL AND $2::bigint[] IS NOT NULL", "").await?;
+                    if found.is_some() {
+                        return Ok(found);
+                    }
+                    // NOTE: whoever had the row may have cut it, or taken all progress away: only a statement that
+                    // begins later sees what there is now.
+                    if self.has_no_live_one().await? {
+                        return Err(no_live_range().into());
+                    }
+                }
             }
             Wanted::This { lo } => {
                 let condition =
@@ -135,6 +147,12 @@ impl Ranges<'_> {
                 }
             }
         }
+    }
+
+    /// Whether the log has ranges, and none of them is live.
+    async fn has_no_live_one(&self) -> Result<bool, TargetError> {
+        let row = query(self.session, HAS_NO_LIVE_ONE, &[(&self.log_no, Type::INT4)]).await?;
+        row.map_or(Ok(false), |row| row.try_get(0)).map_err(|error| self.session.error(TRIED, error))
     }
 
     async fn lock(&self, condition: &str, how: &str) -> Result<Option<RangeState>, TargetError> {
