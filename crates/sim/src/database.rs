@@ -36,6 +36,8 @@ pub(crate) struct Shared {
     server: Mutex<Server>,
     faults: Mutex<Faults>,
     locks: Arc<Locks>,
+    /// What all lanes work on together: one at a time.
+    disk: tokio::sync::Mutex<()>,
 }
 
 /// What a database tells of itself to a witness.
@@ -75,7 +77,7 @@ pub(crate) struct Server {
 /// How fast the database is, and how patient.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Pace {
-    /// How long an event takes, beside the statements.
+    /// How long an event takes, beside the statements. The lanes share this time.
     pub event: Duration,
     /// How long a transaction waits for a lock; `None` is for ever.
     pub lock: Option<Duration>,
@@ -176,6 +178,11 @@ impl MemoryTarget {
         self.shared.server().data.clone()
     }
 
+    /// Looks at what is committed.
+    pub fn look<T>(&self, look: impl FnOnce(&Data) -> T) -> T {
+        look(&self.shared.server().data)
+    }
+
     /// The rows that are committed.
     pub fn rows(&self) -> Rows {
         self.data().rows
@@ -183,7 +190,7 @@ impl MemoryTarget {
 
     /// The live range of this log, when there is one.
     pub fn range(&self, log: LogId) -> Option<Range> {
-        self.data().live(log).map(|(_, range)| range)
+        self.look(|data| data.live(log).map(|(_, range)| range))
     }
 
     /// Another database stands in the place of this one: a backup, or `Data::default()`, an empty one.
@@ -228,9 +235,13 @@ impl Shared {
         self.locks.begin(self.server().pace.lock)
     }
 
-    /// How long an event takes.
-    pub(crate) fn pace(&self) -> Duration {
-        self.server().pace.event
+    /// Works on so many events, when nobody else does.
+    pub(crate) async fn work(&self, events: usize) {
+        let pace = self.server().pace.event;
+        if pace > Duration::ZERO {
+            let _disk = self.disk.lock().await;
+            sleep(pace * u32::try_from(events).unwrap()).await;
+        }
     }
 
     pub(crate) fn commit(&self, change: Change) {

@@ -89,11 +89,12 @@ impl Seeded {
             return None;
         }
         let after = Duration::from_millis(self.number() % 3_000);
-        Some(match self.number() % 5 {
+        Some(match self.number() % 6 {
             0 => Fault::Lost,
             1 => Fault::LostInCommit { effect: true, after },
             2 => Fault::LostInCommit { effect: false, after },
             3 => Fault::Refused(ErrorKind::Retry),
+            4 => Fault::Refused(ErrorKind::Busy),
             _ => Fault::Slow(after),
         })
     }

@@ -85,7 +85,8 @@ impl Lane for MemoryLane {
         sleep(STEP).await;
         let plan = self.write(&transaction, batch.entries).await.map_err(ApplyError::Target)?;
         let outcome = plan.outcome;
-        sleep(STEP + self.shared.pace() * u32::try_from(batch.entries.len()).unwrap()).await;
+        self.shared.work(batch.entries.len()).await;
+        sleep(STEP).await;
         let (from, to) = (batch.from.next, batch.to.next);
         let commit = Commit { writer: batch.writer, from, to, is_hole: batch.entries.is_empty() };
         let ranges = vec![(batch.lo, Some(Range { cursor: batch.to, ..range }))];

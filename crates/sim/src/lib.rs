@@ -16,8 +16,10 @@ mod lane;
 mod locks;
 pub mod log;
 pub mod rows;
+pub mod simulation;
 pub mod steps;
 mod take;
+pub mod tape;
 pub mod traces;
 
 use std::future::{Future, poll_fn};

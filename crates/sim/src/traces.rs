@@ -35,6 +35,12 @@ impl Traces {
         Self { lines, _guard: guard }
     }
 
+    /// All lines above DEBUG.
+    pub fn all(&self) -> Vec<Trace> {
+        let lines = self.lines.lock().unwrap();
+        lines.iter().filter(|trace| trace.level <= Level::INFO).cloned().collect()
+    }
+
     /// All lines of this level.
     pub fn of(&self, level: Level) -> Vec<Trace> {
         self.lines.lock().unwrap().iter().filter(|trace| trace.level == level).cloned().collect()

@@ -37,6 +37,8 @@ const ADD_LOG: &str =
 const ADD_RANGE: &str = "INSERT INTO tailwater_ranges (log_no, lo, next)
     SELECT $1, $2, $2 WHERE NOT EXISTS (SELECT FROM tailwater_ranges WHERE log_no = $1)
     ON CONFLICT DO NOTHING";
+const HAS_NO_LIVE_ONE: &str =
+    "SELECT count(*) > 0 AND count(*) FILTER (WHERE hi IS NULL) = 0 FROM tailwater_ranges WHERE log_no = $1";
 const COLUMNS: &str = "lo, next, digest, digest_at, writer, hi, applied_at";
 /// One that is finished and ends where ours begins.
 const MERGE_BELOW: &str = "DELETE FROM tailwater_ranges
@@ -54,9 +56,6 @@ const TAKE: &str = "UPDATE tailwater_ranges
         backend_start = (SELECT backend_start FROM pg_stat_activity WHERE $4 AND pid = pg_backend_pid())
     WHERE log_no = $1 AND lo = $2";
 const QUARANTINED: &str = "SELECT count(*) FROM tailwater_quarantine WHERE log_no = $1";
-
-/// How often others may cut the live range while a claim waits for it.
-const CUTS_MAX: u32 = 5;
 
 /// A range that is now ours.
 pub(crate) struct Taken {
@@ -125,15 +124,19 @@ impl Ranges<'_> {
         match wanted {
             Wanted::Live { first } => {
                 let lo = bigint(first.max(Position::FIRST));
-                execute(self.session, ADD_RANGE, &[(&self.log_no, Type::INT4), (&lo, Type::INT8)]).await?;
-                // NOTE: whoever waits for a row that is cut meanwhile finds that it is live no more, and does not
-                // see the new one: its statement is older. The next statement sees it.
-                for _ in 0..CUTS_MAX {
-                    if let Some(found) = self.lock("hi IS NULL AND $2::bigint[] IS NOT NULL", "").await? {
-                        return Ok(Some(found));
+                loop {
+                    let parameters: Parameters<'_> = &[(&self.log_no, Type::INT4), (&lo, Type::INT8)];
+                    execute(self.session, ADD_RANGE, parameters).await?;
+                    let found = self.lock("hi IS NULL AND $2::bigint[] IS NOT NULL", "").await?;
+                    if found.is_some() {
+                        return Ok(found);
+                    }
+                    // NOTE: whoever had the row may have cut it, or taken all progress away: only a statement that
+                    // begins later sees what there is now.
+                    if self.has_no_live_one().await? {
+                        return Err(no_live_range().into());
                     }
                 }
-                Err(no_live_range().into())
             }
             Wanted::This { lo } => {
                 let condition =
@@ -149,6 +152,12 @@ impl Ranges<'_> {
                 }
             }
         }
+    }
+
+    /// Whether the log has ranges, and none of them is live.
+    async fn has_no_live_one(&self) -> Result<bool, TargetError> {
+        let row = query(self.session, HAS_NO_LIVE_ONE, &[(&self.log_no, Type::INT4)]).await?;
+        row.map_or(Ok(false), |row| row.try_get(0)).map_err(|error| self.session.error(TRIED, error))
     }
 
     async fn lock(&self, condition: &str, how: &str) -> Result<Option<RangeState>, Failure> {

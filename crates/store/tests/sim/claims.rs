@@ -154,3 +154,37 @@ impl Seen {
         assert!([nothing, refused, merged, cut].iter().all(|count| **count >= 10), "{self:?}");
     }
 }
+
+/// A claim that waits for the live range gets what is live when its turn comes: another writer has cut it meanwhile,
+/// or somebody has taken all progress away.
+#[tokio::test]
+async fn a_live_range_that_changes_under_a_claim_is_looked_for_again() {
+    let Some(database) = TestDatabase::create().await else { return };
+    let log = LogIdentity { log_id: LogId::random(), host: HostName::new("here").unwrap() };
+    let real = TimescaleTarget::new(database.url().clone(), StoreOptions::default());
+    let mut lane = real.connect(&log, LaneName::Live).await.unwrap();
+    let client = database.client().await;
+    let wanted = Wanted::Live { first: Position(1) };
+    let claim = Claim { writer: WriterId::of(1), wanted, busy: &[], judge: &|_| Ok(None) };
+    lane.claim(&claim).await.unwrap();
+    let cut = "UPDATE tailwater_ranges SET hi = 7;
+        INSERT INTO tailwater_ranges (log_no, lo, next) SELECT log_no, 7, 7 FROM tailwater_logs";
+    for (change, lo) in [(cut, 7), ("DELETE FROM tailwater_ranges", 1)] {
+        client.batch_execute(&format!("BEGIN; {change}")).await.unwrap();
+        let commit = async {
+            wait_for_a_waiter(&client).await;
+            client.batch_execute("COMMIT").await.unwrap();
+        };
+        let (claimed, ()) = tokio::join!(lane.claim(&claim), commit);
+        assert_eq!(claimed.unwrap().unwrap().range.lo, Position(lo), "{change}");
+    }
+    database.drop().await;
+}
+
+async fn wait_for_a_waiter(client: &Client) {
+    let sql = "SELECT count(*) FROM pg_stat_activity
+        WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    while client.query_one(sql, &[]).await.unwrap().get::<_, i64>(0) == 0 {
+        tokio::task::yield_now().await;
+    }
+}

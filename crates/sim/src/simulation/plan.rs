@@ -1,0 +1,109 @@
+//! What a seed means: settings, a workload and a row of troubles.
+
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use fastrand::Rng;
+use projector::{ReadLimits, Settings};
+
+use crate::database::Pace;
+
+/// What is to happen.
+#[derive(Clone, Debug)]
+pub(super) struct Plan {
+    /// How projectors are tuned.
+    pub(super) settings: Settings,
+    /// How fast the database is.
+    pub(super) pace: Pace,
+    /// How long events and troubles come.
+    pub(super) lasts: Duration,
+    /// Events that come each second.
+    pub(super) events_per_second: u64,
+    /// Of a thousand events so many are refused.
+    pub(super) poison_per_mille: u64,
+    /// Imports: how long after the one before, and of how many events.
+    pub(super) imports: Vec<(Duration, u64)>,
+    /// Troubles: how long after the end of the one before.
+    pub(super) troubles: Vec<(Duration, Trouble)>,
+}
+
+/// Something that goes wrong.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Trouble {
+    /// So many of a thousand calls go wrong.
+    Faults { per_mille: u64, lasts: Duration },
+    /// The server is away.
+    ServerAway(Duration),
+    /// The log cannot be asked.
+    SourceAway(Duration),
+    /// The process is killed, and starts again after so long.
+    Crash(Duration),
+    /// A second projector runs, and is killed.
+    Second(Duration),
+    /// So many events become a hole: a trim, or anywhere.
+    Hole { is_trim: bool, positions: u64 },
+    /// The database is backed up.
+    BackUp,
+    /// The backup takes its place.
+    Restore,
+    /// The database is dropped and made anew.
+    Drop,
+    /// The progress goes, the rows stay.
+    Wipe,
+    /// The database takes from now on what it refused, and everything is applied again.
+    TakePoison,
+}
+
+impl Plan {
+    pub(super) fn of(chance: &mut Rng) -> Self {
+        let lasts = Duration::from_secs(chance.u64(1_200..4_800));
+        let troubles = (0..chance.usize(3..12)).map(|_| (pause(chance, lasts), trouble(chance))).collect();
+        let imports =
+            (0..chance.usize(1..5)).map(|_| (pause(chance, lasts), chance.u64(500..4_000))).collect();
+        Self {
+            settings: settings(chance),
+            pace: Pace {
+                event: Duration::from_micros(chance.u64(100..1_500)),
+                lock: Some(Duration::from_secs(2)),
+            },
+            lasts,
+            events_per_second: chance.u64(1..6),
+            poison_per_mille: if chance.bool() { chance.u64(..30) } else { 0 },
+            imports,
+            troubles,
+        }
+    }
+}
+
+fn pause(chance: &mut Rng, lasts: Duration) -> Duration {
+    Duration::from_millis(chance.u64(..u64::try_from(lasts.as_millis()).unwrap() / 4))
+}
+
+fn settings(chance: &mut Rng) -> Settings {
+    let backlog_rate = if chance.u8(..3) == 0 { NonZeroU32::new(chance.u32(100..1_000)) } else { None };
+    Settings {
+        batch: ReadLimits { events_max: chance.usize(50..200), bytes_max: 64 * 1024 },
+        live_events_max: chance.u64(200..400),
+        piece_events: chance.u64(200..1_500),
+        backlog_lanes: chance.u32(..4),
+        backlog_rate,
+        ..Settings::default()
+    }
+}
+
+fn trouble(chance: &mut Rng) -> Trouble {
+    let seconds = |chance: &mut Rng, most: u64| Duration::from_millis(chance.u64(100..most * 1_000));
+    match chance.u8(..16) {
+        0..3 => Trouble::Faults { per_mille: chance.u64(20..400), lasts: seconds(chance, 300) },
+        3..5 => Trouble::ServerAway(seconds(chance, 900)),
+        5 => Trouble::SourceAway(seconds(chance, 60)),
+        6..8 => Trouble::Crash(seconds(chance, 120)),
+        8 => Trouble::Second(seconds(chance, 60)),
+        9 => Trouble::Hole { is_trim: chance.bool(), positions: chance.u64(1..800) },
+        10 | 11 => Trouble::BackUp,
+        12 => Trouble::Restore,
+        13 => Trouble::Drop,
+        14 => Trouble::Wipe,
+        _ => Trouble::TakePoison,
+    }
+}

@@ -1,0 +1,56 @@
+//! Simulations: fifty seeds, or as many as `just sim` wants, and the proof that a seed means one thing.
+#![cfg(test)]
+
+use std::env;
+use std::str::FromStr;
+
+use sim::simulation::run;
+
+/// How many seeds are run; each of the tests below takes its part.
+const SEEDS: &str = "TAILWATER_SIM_SEEDS";
+/// The one seed that is run.
+const SEED: &str = "TAILWATER_SIM_SEED";
+const PARTS: u64 = 2;
+
+fn number<T: FromStr>(variable: &str) -> Option<T> {
+    let text = env::var(variable).ok()?;
+    Some(text.parse().unwrap_or_else(|_| panic!("{variable} is {text}, which is no number")))
+}
+
+/// Runs this part of the seeds.
+fn run_part(part: u64) {
+    if let Some(seed) = number(SEED) {
+        if part == 0 {
+            println!("{:?}", run(seed));
+        }
+        return;
+    }
+    let seeds: u64 = number(SEEDS).unwrap_or(50);
+    let reports: Vec<_> = (part..seeds).step_by(PARTS as usize).map(run).collect();
+    if reports.len() >= 25 {
+        let checked: u64 = reports.iter().map(|report| report.seconds_checked).sum();
+        let backlog = reports.iter().map(|report| report.backlog_max).max();
+        assert!(checked > 10_000, "the live lane was held to its bound for {checked} s only");
+        assert!(backlog > Some(2_000), "the backlog beside it was {backlog:?} at the most");
+    }
+    let slowest = reports.iter().max_by_key(|report| report.drained);
+    println!("{} seeds; the slowest to drain: {slowest:?}", reports.len());
+}
+
+#[test]
+fn everything_arrives_once_and_live_stays_live_1() {
+    run_part(0);
+}
+
+#[test]
+fn everything_arrives_once_and_live_stays_live_2() {
+    run_part(1);
+}
+
+#[test]
+fn a_seed_means_one_thing() {
+    for seed in 100..105 {
+        assert_eq!(run(seed), run(seed));
+    }
+    assert_ne!(run(100).tape, run(101).tape);
+}
