@@ -102,10 +102,9 @@ impl<S: Source, T: Target> Projector<S, T> {
                     }
                 },
                 () = self.shared.backlog.notified(), if !stop.is_cancelled() => {
-                    for name in self.lanes_wanted() {
-                        if running.insert(name) {
-                            lanes.push(work(name));
-                        }
+                    for name in self.lanes_wanted(&running) {
+                        running.insert(name);
+                        lanes.push(work(name));
                     }
                 }
                 _ = looks.tick() => self.shared.look(),
@@ -113,13 +112,12 @@ impl<S: Source, T: Target> Projector<S, T> {
         }
     }
 
-    /// The lanes that the backlog gives work to.
-    fn lanes_wanted(&self) -> impl Iterator<Item = LaneName> {
-        let settings = &self.shared.settings;
-        let pieces = self.shared.backlog_events().div_ceil(settings.piece_events.max(1));
+    /// The lanes to start beside those that run: the backlog has work for them.
+    fn lanes_wanted(&self, running: &BTreeSet<LaneName>) -> Vec<LaneName> {
         // NOTE: a run with other settings may have left a backlog, and the live lane waits for it to be filled.
-        let wanted = u32::try_from(pieces).unwrap_or(u32::MAX).min(settings.backlog_lanes.max(1));
-        (1..=wanted).map(LaneName::Backlog)
+        let most = self.shared.settings.backlog_lanes.max(1);
+        let more = self.shared.lanes_wanted().saturating_sub(running.len());
+        (1..=most).map(LaneName::Backlog).filter(|name| !running.contains(name)).take(more).collect()
     }
 }
 

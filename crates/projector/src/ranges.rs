@@ -2,7 +2,7 @@
 //!
 //! The database has the truth; here is what its last claim told, and what was committed since.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use event::Position;
 
@@ -63,6 +63,12 @@ impl Ranges {
     /// How many positions the backlog lanes have before them.
     pub(crate) fn backlog(&self) -> u64 {
         self.0.values().filter(|span| span.hi.is_some()).map(|span| span.open(span.next)).sum()
+    }
+
+    /// How many pieces of this many positions the backlog has that is not `busy`.
+    pub(crate) fn pieces(&self, positions: u64, busy: &BTreeSet<Position>) -> u64 {
+        let free = self.0.values().filter(|span| span.hi.is_some() && !busy.contains(&span.lo));
+        free.map(|span| span.open(span.next).div_ceil(positions.max(1))).sum()
     }
 
     /// How many ranges there are that only a claim of the live one merges.

@@ -129,6 +129,15 @@ impl<S: Source, T> Shared<S, T> {
         self.known().ranges.backlog()
     }
 
+    /// How many lanes the backlog gives work to: those that have a range, and one for each piece that none has.
+    ///
+    /// NOTE: one more would find nothing and leave; that makes the live lane claim, which would bring it back at once.
+    pub(crate) fn lanes_wanted(&self) -> usize {
+        let known = self.known();
+        let pieces = known.ranges.pieces(self.settings.piece_events, &known.busy);
+        known.busy.len() + usize::try_from(pieces).unwrap_or(usize::MAX)
+    }
+
     /// How many ranges there are.
     pub(crate) fn range_count(&self) -> usize {
         self.known().ranges.count()

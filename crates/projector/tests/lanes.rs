@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use sim::events::samples;
 use sim::faults::{Call, Fault};
-use sim::{World, assert_counts, audit, killed_after, lost_in_commit, settings};
+use sim::{Running, World, assert_counts, audit, killed_after, lost_in_commit, settings};
 
 /// So small that a hundred events are a backlog of several pieces.
 fn small(backlog_lanes: u32) -> Settings {
@@ -103,4 +103,25 @@ async fn a_run_does_not_end_before_every_commit_is_settled() {
         world.assert_all_applied();
         audit::check_merged(&world.log, &world.target.data());
     }
+}
+
+/// A lane that finds nothing left, because another one still works the last piece, leaves and is not brought back; the
+/// live lane goes on meanwhile.
+#[tokio::test(start_paused = true)]
+async fn lanes_that_find_nothing_do_not_come_back_again_and_again() {
+    let world = World::with(samples(0, 100));
+    let settings = Settings { backlog_rate: NonZeroU32::new(3), ..small(3) };
+    let mut running = Running::start(projector(&world, settings), Until::Stopped);
+    running.until(|status| status.backlog_events > 0).await;
+    for number in 100..160 {
+        sleep(Duration::from_millis(500)).await;
+        world.log.append(samples(number, 1));
+    }
+    let status = running.until(|status| status.next == Some(Position(161))).await;
+    assert!(status.live_lag < Duration::from_secs(1));
+    running.stopped().await;
+    world.assert_all_applied();
+    let [connects, claims] = [Call::Connect, Call::Claim].map(|call| world.target.times(call).len());
+    // A lane that leaves makes the live lane claim; five pieces have a claim each.
+    assert!(connects <= 1 + 3 && claims <= 20, "{connects} connections, {claims} claims");
 }
