@@ -114,10 +114,12 @@ impl<S: Source, T: Target> Projector<S, T> {
     }
 
     /// The lanes that the backlog gives work to.
+    ///
+    /// NOTE: one, even where there should be none: what an earlier run with lanes has cut off is nobody's else.
     fn lanes_wanted(&self) -> impl Iterator<Item = LaneName> {
         let settings = &self.shared.settings;
         let pieces = self.shared.backlog_events().div_ceil(settings.piece_events.max(1));
-        let wanted = u32::try_from(pieces).unwrap_or(u32::MAX).min(settings.backlog_lanes);
+        let wanted = u32::try_from(pieces).unwrap_or(u32::MAX).min(settings.backlog_lanes.max(1));
         (1..=wanted).map(LaneName::Backlog)
     }
 }
