@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use crate::outage::Outage;
 use crate::parts::Parts;
+use crate::project::Until;
 use crate::pulse::Pulse;
 use crate::ranges::Ranges;
 use crate::rate::Limiter;
@@ -152,9 +153,12 @@ impl<S: Source, T> Shared<S, T> {
         self.known().ranges.count()
     }
 
-    /// Whether the backlog lanes should wait for the live lane.
-    pub(crate) fn live_lags(&self) -> bool {
-        self.known().pulse.live_lag(Instant::now()) > self.settings.live_lag_max
+    /// Whether the backlog lanes should wait for the live lane. Nobody waits for one that is through: what a log that
+    /// grows has behind that, it leaves alone.
+    pub(crate) fn live_lags(&self, until: Until) -> bool {
+        let known = self.known();
+        let is_through = known.ranges.live().is_some_and(|live| until.is_reached(live));
+        !is_through && known.pulse.live_lag(Instant::now()) > self.settings.live_lag_max
     }
 
     /// A claim was committed.

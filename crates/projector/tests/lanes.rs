@@ -9,6 +9,7 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use sim::events::samples;
+use sim::faults::{Call, Fault};
 use sim::{MemoryProjector, Running, World};
 
 /// Small pieces, so that a small log has many.
@@ -33,4 +34,38 @@ async fn without_lanes_the_backlog_of_an_earlier_run_is_applied_all_the_same() {
     let done = timeout(Duration::from_secs(3_600), alone.run(Until::Applied(world.log.head()), &stop)).await;
     done.expect("it never ended").unwrap();
     world.assert_all_applied();
+}
+
+/// The live lane is through, and leaves the rest of a log that grows alone.
+#[tokio::test(start_paused = true)]
+async fn a_log_that_grows_does_not_keep_the_backlog_from_its_end() {
+    let world = World::with(samples(0, 2_000));
+    for _ in 0..1_000 {
+        world.target.faults().script(Call::Apply, Fault::Slow(Duration::from_millis(100)));
+    }
+    let running = Running::start(projector(&world, settings(2)), Until::Applied(world.log.head()));
+    for number in 0..100 {
+        world.log.append(samples(2_000 + number, 1));
+        world.log.sync();
+        sleep(Duration::from_millis(50)).await;
+    }
+    let ended = timeout(Duration::from_secs(3_600), running.ended()).await;
+    assert!(ended.expect("it never ended").unwrap().inserted >= 2_000);
+}
+
+/// A database in which a commit takes longer than the live lane may lag.
+#[tokio::test(start_paused = true)]
+async fn a_slow_database_does_not_keep_the_backlog_waiting_for_ever() {
+    let world = World::with(samples(0, 200));
+    for _ in 0..2_000 {
+        world.target.faults().script(Call::Apply, Fault::Slow(Duration::from_secs(2)));
+    }
+    let mut running = Running::start(projector(&world, settings(2)), Until::Stopped);
+    for number in 0..3_000 {
+        world.log.append(samples(200 + number, 1));
+        world.log.sync();
+        sleep(Duration::from_millis(200)).await;
+    }
+    let status = running.until(|_| true).await;
+    assert_eq!(status.backlog_events, 0, "{status:?}");
 }
