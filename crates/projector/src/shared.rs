@@ -41,6 +41,7 @@ pub(crate) struct Shared<S, T> {
 /// What is known, changed by one lane at a time.
 #[derive(Debug)]
 struct Known {
+    until: Until,
     ranges: Ranges,
     busy: BTreeSet<Position>,
     outage: Outage,
@@ -65,6 +66,16 @@ enum Stall {
 }
 
 impl Known {
+    /// Whether the live lane is as far as it should be.
+    fn is_through(&self) -> bool {
+        self.ranges.live().is_some_and(|live| self.until.is_reached(live))
+    }
+
+    /// Whether nothing keeps events from the database.
+    fn is_over(&self) -> bool {
+        self.outage.since().is_none() && self.stall == Stall::No
+    }
+
     fn end_stall(&mut self) {
         if self.stall == Stall::Told {
             tracing::info!("the database takes events again");
@@ -76,6 +87,7 @@ impl Known {
 impl<S: Source, T> Shared<S, T> {
     pub(crate) fn new(source: Arc<S>, target: Arc<T>, settings: Settings, parts: Parts) -> Self {
         let known = Known {
+            until: Until::Stopped,
             ranges: Ranges::default(),
             busy: BTreeSet::new(),
             outage: Outage::default(),
@@ -107,8 +119,9 @@ impl<S: Source, T> Shared<S, T> {
     }
 
     /// Begins a run: what the last one knew of the database may be of another one.
-    pub(crate) fn begin(&self) {
+    pub(crate) fn begin(&self, until: Until) {
         let mut known = self.known();
+        known.until = until;
         known.ranges = Ranges::default();
         known.busy.clear();
         known.outage = Outage::default();
@@ -155,10 +168,9 @@ impl<S: Source, T> Shared<S, T> {
 
     /// Whether the backlog lanes should wait for the live lane. Nobody waits for one that is through: what a log that
     /// grows has behind that, it leaves alone.
-    pub(crate) fn live_lags(&self, until: Until) -> bool {
+    pub(crate) fn live_lags(&self) -> bool {
         let known = self.known();
-        let is_through = known.ranges.live().is_some_and(|live| until.is_reached(live));
-        !is_through && known.pulse.live_lag(Instant::now()) > self.settings.live_lag_max
+        !known.is_through() && known.pulse.live_lag(Instant::now()) > self.settings.live_lag_max
     }
 
     /// A claim was committed.
@@ -176,14 +188,25 @@ impl<S: Source, T> Shared<S, T> {
         }
     }
 
-    /// A step's transaction was committed in range `lo`.
-    pub(crate) fn applied(&self, lo: Position, taken: &Taken) {
+    /// A lane's step was committed in range `lo`.
+    pub(crate) fn applied(&self, lane: LaneName, lo: Position, taken: &Taken) {
         let mut known = self.known();
         known.ranges.moved(lo, taken.to.next);
         let live = known.ranges.live();
         known.pulse.reached(live);
-        known.pulse.committed(Instant::now());
+        // NOTE: what only confirms a range is no progress.
+        let now = Instant::now();
+        if taken.sent + taken.unavailable() > 0 {
+            known.pulse.committed(lane, now);
+        }
+        if known.pulse.stalled(now) < self.settings.stall_after {
+            known.end_stall();
+        }
+        let is_over = known.is_over();
         self.tell(&known, |status| {
+            if is_over {
+                status.error = None;
+            }
             status.totals.add(taken.outcome, taken.unavailable());
             let kept = status.quarantined.unwrap_or_default() + taken.outcome.quarantined;
             status.quarantined = Some(kept.saturating_sub(taken.outcome.released));
@@ -210,12 +233,14 @@ impl<S: Source, T> Shared<S, T> {
     pub(crate) fn works(&self, lane: LaneName) {
         let mut known = self.known();
         known.reach = Reach::Reached;
-        known.pulse.committed(Instant::now());
+        let was_away = known.outage.since().is_some();
         let head = self.source.ends().next;
         let open = known.ranges.spans().iter().map(|span| span.open(head)).sum();
         known.outage.works(lane, open);
-        known.end_stall();
-        let is_over = known.outage.since().is_none() && known.stall == Stall::No;
+        if was_away && known.outage.since().is_none() {
+            known.pulse.resumed(Instant::now());
+        }
+        let is_over = known.is_over();
         self.tell(&known, |status| {
             if is_over {
                 status.error = None;
@@ -235,10 +260,12 @@ impl<S: Source, T> Shared<S, T> {
         let (now, ends) = (Instant::now(), self.source.ends());
         let sent = self.status.borrow().totals.sent;
         let mut known = self.known();
-        let (live, lowest) = (known.ranges.live(), known.ranges.lowest());
+        let live = known.ranges.live();
         known.pulse.look(now, ends.next, live, sent);
-        let has_work = lowest.unwrap_or(ends.first) < ends.next;
-        known.pulse.has_work(now, has_work);
+        // NOTE: what is not durable yet is nothing that the database could have.
+        let has_live = live.unwrap_or(ends.first) < ends.durable.next() && !known.is_through();
+        let has_backlog = known.ranges.backlog() > 0;
+        known.pulse.has_work(now, has_live, has_backlog);
         let stalled = known.pulse.stalled(now);
         // NOTE: an outage that was told explains it.
         let is_stuck = stalled >= self.settings.stall_after && known.outage.since().is_none();
@@ -253,7 +280,7 @@ impl<S: Source, T> Shared<S, T> {
             (Stall::Told, false) => known.end_stall(),
             _ => {}
         }
-        let is_over = known.stall == Stall::No && known.outage.since().is_none();
+        let is_over = known.is_over();
         let is_reached = known.reach == Reach::Reached;
         self.tell(&known, |status| match is_stuck {
             true => status.error = Some(stuck(stalled)),

@@ -4,7 +4,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use projector::{Projector, Settings, Until};
+use event::Position;
+use projector::{Projector, Settings, State, Until};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -68,4 +69,20 @@ async fn a_slow_database_does_not_keep_the_backlog_waiting_for_ever() {
     }
     let status = running.until(|_| true).await;
     assert_eq!(status.backlog_events, 0, "{status:?}");
+}
+
+/// What confirms an idle range moves nothing.
+#[tokio::test(start_paused = true)]
+async fn a_backlog_that_hangs_is_told_though_the_live_lane_is_well() {
+    let world = World::with(samples(0, 200));
+    world.target.faults().script(Call::Apply, Fault::Slow(Duration::from_secs(300)));
+    world.target.faults().script(Call::Apply, Fault::Slow(Duration::from_secs(300)));
+    let mut running = Running::start(projector(&world, settings(2)), Until::Stopped);
+    sleep(Duration::from_secs(120)).await;
+    let status = running.status();
+    assert_eq!((status.state, status.backlog_events), (State::Waiting, 200), "{status:?}");
+    assert!(status.error.is_some());
+    assert_eq!(world.traces.loud().len(), 1, "{:?}", world.traces.loud());
+    running.until_next(Position(201)).await;
+    assert_eq!(running.status().error, None);
 }

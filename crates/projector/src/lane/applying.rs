@@ -145,7 +145,7 @@ impl<S: Source, T: Target> Worker<'_, S, T> {
         let mut yields = 0;
         loop {
             let limiter = self.shared.limiter.as_ref();
-            let pause = if yields < YIELDS_MAX && self.shared.live_lags(self.until) {
+            let pause = if yields < YIELDS_MAX && self.shared.live_lags() {
                 yields += 1;
                 Some(YIELD_PAUSE)
             } else {
@@ -168,7 +168,7 @@ impl<S: Source, T: Target> Worker<'_, S, T> {
         self.last = taken.time.or(self.last);
         // NOTE: first, so that the end of an outage tells the whole backlog.
         self.works();
-        self.shared.applied(lo, taken);
+        self.shared.applied(self.name, lo, taken);
         let (next, outcome, lane) = (taken.to.next, taken.outcome, self.name);
         tracing::debug!(%lane, %next, inserted = outcome.inserted, present = outcome.present, "applied");
         Ok(())
