@@ -176,8 +176,11 @@ impl<S: Source, T> Shared<S, T> {
     /// A claim was committed.
     pub(crate) fn claimed(&self, claimed: &Claimed) {
         let mut known = self.known();
-        let busy: Vec<Position> = known.busy.iter().copied().filter(|lo| *lo != claimed.range.lo).collect();
-        known.ranges.learn(&claimed.ranges, &busy);
+        let own = claimed.range.lo;
+        let mut held: Vec<Position> = known.busy.iter().copied().filter(|lo| *lo != own).collect();
+        // NOTE: the live range has no end, and only a claim of its own lane changes it.
+        held.extend(known.ranges.live_span().filter(|_| claimed.range.hi.is_some()).map(|span| span.lo));
+        known.ranges.learn(&claimed.ranges, own, &held);
         let live = known.ranges.live();
         known.pulse.reached(live);
         let has_backlog = known.ranges.backlog() > 0;

@@ -86,3 +86,23 @@ async fn a_backlog_that_hangs_is_told_though_the_live_lane_is_well() {
     running.until_next(Position(201)).await;
     assert_eq!(running.status().error, None);
 }
+
+/// Its answer says how the ranges were before the live lane cut them, and comes behind the one that says how they are.
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_comes_late_does_not_hide_what_the_live_lane_has_cut_since() {
+    let world = World::with(samples(0, 200));
+    world.target.faults().script(Call::Claim, None);
+    world.target.faults().script(Call::Claim, Fault::Late(Duration::from_secs(5)));
+    for _ in 0..100 {
+        world.target.faults().script(Call::Apply, Fault::Slow(Duration::from_millis(500)));
+    }
+    let mut running = Running::start(projector(&world, settings(1)), Until::Stopped);
+    sleep(Duration::from_secs(2)).await;
+    world.log.append(samples(200, 100));
+    world.log.sync();
+    sleep(Duration::from_secs(8)).await;
+    let status = running.status();
+    assert_eq!((status.live, status.live_lag), (Some(Position(301)), Duration::ZERO), "{status:?}");
+    running.until_next(Position(301)).await;
+    world.assert_all_applied();
+}

@@ -441,7 +441,7 @@ impl MemoryLane {
             _ => self.shared.server().commit(change),
         }
         drop(lock);
-        sleep(STEP).await;
+        sleep(if let Some(Fault::Late(time)) = fault { time } else { STEP }).await;
         // A server that goes away here has committed, and the answer does not arrive.
         self.check_session().map_err(|error| (Committed::Unknown, error))
     }
