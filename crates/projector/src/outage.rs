@@ -72,19 +72,29 @@ impl Outage {
 
     /// A lane works; the outage ends with the last one that was stopped. `backlog` positions are not applied.
     pub(crate) fn works(&mut self, lane: LaneName, backlog: u64) {
-        let Some(current) = &mut self.current else { return };
-        current.stopped.remove(&lane);
-        current.stall = Stall::No;
-        if !current.stopped.is_empty() {
-            return;
+        if let Some(current) = &mut self.current {
+            current.stopped.remove(&lane);
+            self.end_if_over(backlog);
         }
+    }
+
+    /// What has work commits again.
+    pub(crate) fn moves(&mut self, backlog: u64) {
+        if let Some(current) = self.current.as_mut().filter(|current| current.stall == Stall::Yes) {
+            current.stall = Stall::No;
+            self.end_if_over(backlog);
+        }
+    }
+
+    fn end_if_over(&mut self, backlog: u64) {
+        let is_over = |current: &Current| current.stopped.is_empty() && current.stall == Stall::No;
+        let Some(current) = self.current.take_if(|current| is_over(current)) else { return };
         tracing::info!(
             seconds = current.began.elapsed().as_secs(),
             attempts = current.attempts,
             backlog_events = backlog,
             "the database is back",
         );
-        self.current = None;
     }
 
     /// A lane has ended, and is not waited for.

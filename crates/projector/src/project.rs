@@ -71,7 +71,7 @@ impl<S: Source, T: Target> Projector<S, T> {
     /// [`Halt`] when a person must look.
     pub async fn run(&self, until: Until, stop: &CancellationToken) -> Result<Totals, Halt> {
         let _panic = ToldByStatus(self.shared.status());
-        self.shared.begin();
+        self.shared.begin(until);
         let outcome = self.run_lanes(until, stop).await;
         if let Err(halt) = &outcome {
             self.shared.halted(&halt.to_string());

@@ -10,6 +10,8 @@ use std::time::Duration;
 use event::Position;
 use tokio::time::Instant;
 
+use crate::target::LaneName;
+
 /// How often the head is looked at.
 pub(crate) const LOOK_INTERVAL: Duration = Duration::from_millis(250);
 /// Over how long a rate is measured.
@@ -24,13 +26,16 @@ pub(crate) struct Pulse {
     ahead: VecDeque<(Position, Instant)>,
     /// Events sent until then.
     sent: VecDeque<(Instant, u64)>,
-    /// Since when there is work, and nothing was committed.
-    idle_since: Option<Instant>,
+    /// Since when the live lane has work, and has committed nothing of it.
+    live_idle: Option<Instant>,
+    /// The same of the backlog lanes together. NOTE: apart, so that a live lane that is well does not hide that
+    /// nothing else gets on.
+    backlog_idle: Option<Instant>,
 }
 
 impl Pulse {
     pub(crate) fn new() -> Self {
-        Self { ahead: VecDeque::new(), sent: VecDeque::new(), idle_since: None }
+        Self { ahead: VecDeque::new(), sent: VecDeque::new(), live_idle: None, backlog_idle: None }
     }
 
     /// The log ends before `head`; the live lane is at `live`; `sent` events were sent so far.
@@ -46,20 +51,26 @@ impl Pulse {
         }
     }
 
-    /// Whether there is work to do now.
-    pub(crate) fn has_work(&mut self, now: Instant, has_work: bool) {
-        if has_work {
-            self.idle_since.get_or_insert(now);
-        } else {
-            self.idle_since = None;
+    /// Whether there is work to do now: for the live lane, and for the others.
+    pub(crate) fn has_work(&mut self, now: Instant, live: bool, backlog: bool) {
+        for (has_work, idle) in [(live, &mut self.live_idle), (backlog, &mut self.backlog_idle)] {
+            *idle = has_work.then(|| idle.unwrap_or(now));
         }
     }
 
-    /// Something was committed.
-    pub(crate) fn committed(&mut self, now: Instant) {
-        if self.idle_since.is_some() {
-            self.idle_since = Some(now);
-        }
+    /// A lane has committed what moves its range.
+    pub(crate) fn committed(&mut self, lane: LaneName, now: Instant) {
+        let idle = match lane {
+            LaneName::Live => &mut self.live_idle,
+            LaneName::Backlog(_) => &mut self.backlog_idle,
+        };
+        *idle = idle.map(|_| now);
+    }
+
+    /// What has kept every lane from its work is over.
+    pub(crate) fn resumed(&mut self, now: Instant) {
+        self.live_idle = self.live_idle.map(|_| now);
+        self.backlog_idle = self.backlog_idle.map(|_| now);
     }
 
     /// The live lane is here now.
@@ -85,7 +96,8 @@ impl Pulse {
 
     /// For how long nothing was committed though there is work.
     pub(crate) fn stalled(&self, now: Instant) -> Duration {
-        self.idle_since.map_or(Duration::ZERO, |since| now.duration_since(since))
+        let since = [self.live_idle, self.backlog_idle].into_iter().flatten().min();
+        since.map_or(Duration::ZERO, |since| now.duration_since(since))
     }
 }
 
@@ -136,14 +148,18 @@ mod tests {
     fn only_commits_end_a_stall() {
         let (mut pulse, start) = (Pulse::new(), Instant::now());
         let stalled = |pulse: &Pulse, millis| pulse.stalled(at(start, millis)).as_millis();
-        pulse.has_work(start, false);
+        pulse.has_work(start, false, false);
         assert_eq!(stalled(&pulse, 60_000), 0);
-        pulse.has_work(at(start, 60_000), true);
-        pulse.has_work(at(start, 70_000), true);
+        pulse.has_work(at(start, 60_000), true, false);
+        pulse.has_work(at(start, 70_000), true, true);
         assert_eq!(stalled(&pulse, 80_000), 20_000);
-        pulse.committed(at(start, 80_000));
-        assert_eq!(stalled(&pulse, 81_000), 1_000);
-        pulse.has_work(at(start, 81_000), false);
+        pulse.committed(LaneName::Live, at(start, 80_000));
+        assert_eq!(stalled(&pulse, 81_000), 11_000, "the others have committed nothing");
+        pulse.committed(LaneName::Backlog(2), at(start, 81_000));
+        assert_eq!(stalled(&pulse, 82_000), 2_000);
+        pulse.resumed(at(start, 85_000));
+        assert_eq!(stalled(&pulse, 86_000), 1_000);
+        pulse.has_work(at(start, 86_000), false, false);
         assert_eq!(stalled(&pulse, 99_000), 0);
     }
 }

@@ -20,6 +20,11 @@ pub struct Span {
 }
 
 impl Span {
+    /// Whether the two have a position in common.
+    fn meets(&self, other: &Self) -> bool {
+        self.hi.is_none_or(|hi| other.lo < hi) && other.hi.is_none_or(|hi| self.lo < hi)
+    }
+
     /// How many positions are to come, in a log that ends before `head`.
     #[must_use]
     pub fn open(&self, head: Position) -> u64 {
@@ -32,14 +37,40 @@ impl Span {
 pub(crate) struct Ranges(BTreeMap<Position, Span>);
 
 impl Ranges {
-    /// Takes over what a claim told. Of a range that another lane works it may be older than what is known.
-    pub(crate) fn learn(&mut self, told: &[RangeState], busy: &[Position]) {
+    /// Takes over what the claim of `own` told. Of the ranges that other lanes hold it may be older than what is known:
+    /// claims that go on beside each other are answered in any order.
+    pub(crate) fn learn(&mut self, told: &[RangeState], own: Position, held: &[Position]) {
         let known = std::mem::take(&mut self.0);
         for RangeState { lo, cursor, hi, .. } in told {
-            let own = known.get(lo).filter(|_| busy.contains(lo)).map(|span| span.next);
-            let next = own.map_or(cursor.next, |own| own.max(cursor.next));
-            self.0.insert(*lo, Span { lo: *lo, next, hi: *hi });
+            self.0.insert(*lo, Span { lo: *lo, next: cursor.next, hi: *hi });
         }
+        let own = self.0.get(&own).copied();
+        for span in held.iter().filter_map(|lo| known.get(lo)) {
+            // NOTE: nobody can claim what another lane holds: then it is what is known that is old.
+            if own.is_none_or(|own| !own.meets(span)) {
+                self.put(*span);
+            }
+        }
+    }
+
+    /// Puts a span in the place of whatever is told of its positions.
+    fn put(&mut self, span: Span) {
+        let mut next = span.next;
+        let met: Vec<Span> = self.0.values().filter(|told| told.meets(&span)).copied().collect();
+        for told in met {
+            self.0.remove(&told.lo);
+            if (told.lo, told.hi) == (span.lo, span.hi) {
+                next = next.max(told.next);
+            }
+            if told.lo < span.lo {
+                let below = Span { next: told.next.min(span.lo), hi: Some(span.lo), ..told };
+                self.0.insert(told.lo, below);
+            }
+            if let Some(hi) = span.hi.filter(|hi| told.hi.is_none_or(|end| *hi < end)) {
+                self.0.insert(hi, Span { lo: hi, next: told.next.max(hi), ..told });
+            }
+        }
+        self.0.insert(span.lo, Span { next, ..span });
     }
 
     /// The range `lo` is now here.
@@ -57,7 +88,12 @@ impl Ranges {
 
     /// The next position of the live lane.
     pub(crate) fn live(&self) -> Option<Position> {
-        self.0.values().find(|span| span.hi.is_none()).map(|span| span.next)
+        self.live_span().map(|span| span.next)
+    }
+
+    /// The live lane's range.
+    pub(crate) fn live_span(&self) -> Option<Span> {
+        self.0.values().find(|span| span.hi.is_none()).copied()
     }
 
     /// How many positions the backlog lanes have before them.
@@ -101,7 +137,7 @@ mod tests {
     fn the_lowest_is_that_of_the_first_unfinished_range() {
         let check = |ranges: &[(u64, u64, u64)], lowest: Option<u64>, live: Option<u64>, backlog: u64| {
             let mut known = Ranges::default();
-            known.learn(&told(ranges), &[]);
+            known.learn(&told(ranges), Position(0), &[]);
             let numbers = (known.lowest().map(|it| it.0), known.live().map(|it| it.0), known.backlog());
             assert_eq!(numbers, (lowest, live, backlog), "{ranges:?}");
         };
@@ -115,13 +151,53 @@ mod tests {
     #[test]
     fn what_another_lane_has_committed_meanwhile_stays_known() {
         let mut known = Ranges::default();
-        known.learn(&told(&[(1, 2, 10), (10, 10, 0)]), &[]);
+        let live = Position(10);
+        known.learn(&told(&[(1, 2, 10), (10, 10, 0)]), live, &[]);
         known.moved(Position(1), Position(8));
-        known.learn(&told(&[(1, 5, 10), (10, 11, 0)]), &[Position(1)]);
+        known.learn(&told(&[(1, 5, 10), (10, 11, 0)]), live, &[Position(1)]);
         assert_eq!(known.lowest(), Some(Position(8)));
-        known.learn(&told(&[(1, 5, 10), (10, 11, 0)]), &[]);
+        known.learn(&told(&[(1, 5, 10), (10, 11, 0)]), live, &[]);
         assert_eq!(known.lowest(), Some(Position(5)), "the database went back");
         known.moved(Position(3), Position(9));
         assert_eq!(known.spans().len(), 2);
+    }
+
+    /// `known`, then the claim of `own` tells something older of what others hold.
+    fn check(
+        known: &[(u64, u64, u64)],
+        older: (&[(u64, u64, u64)], u64),
+        held: &[u64],
+        now: &[(u64, u64, u64)],
+    ) {
+        let (mut ranges, (older, own)) = (Ranges::default(), older);
+        ranges.learn(&told(known), Position(0), &[]);
+        let held: Vec<Position> = held.iter().copied().map(Position).collect();
+        ranges.learn(&told(older), Position(own), &held);
+        let numbers = |span: Span| (span.lo.0, span.next.0, span.hi.map_or(0, |hi| hi.0));
+        assert_eq!(ranges.spans().into_iter().map(numbers).collect::<Vec<_>>(), now, "{known:?} {older:?}");
+    }
+
+    #[test]
+    fn what_another_lane_holds_keeps_its_shape() {
+        // The live lane has cut its range at 30, and has merged it with the one below.
+        let cut: &[_] = &[(1, 5, 10), (10, 12, 30), (30, 31, 0)];
+        check(cut, (&[(1, 5, 10), (10, 11, 0)], 1), &[30], &[(1, 5, 10), (10, 11, 30), (30, 31, 0)]);
+        let merged: &[_] = &[(1, 5, 10), (10, 33, 0)];
+        check(merged, (&[(1, 5, 10), (10, 30, 30), (30, 31, 0)], 1), &[10], merged);
+        // Another lane has cut a piece, and has merged it with the one below.
+        let piece: &[_] = &[(1, 15, 20), (20, 20, 30), (30, 31, 0)];
+        check(
+            piece,
+            (&[(1, 10, 10), (10, 10, 30), (30, 32, 0)], 30),
+            &[1],
+            &[(1, 15, 20), (20, 20, 30), (30, 32, 0)],
+        );
+    }
+
+    /// A claim of which nobody heard had cut it.
+    #[test]
+    fn what_a_claim_has_taken_is_held_by_nobody_else() {
+        let told: &[_] = &[(1, 1, 10), (10, 10, 20), (20, 20, 0)];
+        check(&[(1, 1, 0)], (told, 10), &[1], told);
     }
 }

@@ -14,7 +14,8 @@ pub struct Settings {
     pub live_pause: Duration,
     /// How long there may be nothing to apply before an empty batch confirms that the range is still ours.
     pub confirm_interval: Duration,
-    /// How many lanes fill what was missed, beside the live lane. Without any the live lane does it all, in order.
+    /// How many lanes fill what was missed, beside the live lane. Without any the live lane does it all, in order;
+    /// what an earlier run with lanes has left, one lane fills all the same.
     pub backlog_lanes: u32,
     /// How far the live lane may be behind the head before the rest is left to the backlog lanes, in positions.
     pub live_events_max: u64,

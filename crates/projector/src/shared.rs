@@ -41,6 +41,7 @@ pub(crate) struct Shared<S, T> {
 /// What is known, changed by one lane at a time.
 #[derive(Debug)]
 struct Known {
+    until: Until,
     ranges: Ranges,
     busy: BTreeSet<Position>,
     outage: Outage,
@@ -56,9 +57,22 @@ enum Reach {
     Reached,
 }
 
+impl Known {
+    /// Whether the live lane is as far as it should be.
+    fn is_through(&self) -> bool {
+        self.ranges.live().is_some_and(|live| self.until.is_reached(live))
+    }
+
+    /// How many positions of a log that ends before `head` are not applied.
+    fn open(&self, head: Position) -> u64 {
+        self.ranges.spans().iter().map(|span| span.open(head)).sum()
+    }
+}
+
 impl<S: Source, T> Shared<S, T> {
     pub(crate) fn new(source: Arc<S>, target: Arc<T>, settings: Settings, parts: Parts) -> Self {
         let known = Known {
+            until: Until::Stopped,
             ranges: Ranges::default(),
             busy: BTreeSet::new(),
             outage: Outage::default(),
@@ -89,8 +103,9 @@ impl<S: Source, T> Shared<S, T> {
     }
 
     /// Begins a run: what the last one knew of the database may be of another one.
-    pub(crate) fn begin(&self) {
+    pub(crate) fn begin(&self, until: Until) {
         let mut known = self.known();
+        known.until = until;
         known.ranges = Ranges::default();
         known.busy.clear();
         known.outage = Outage::default();
@@ -143,18 +158,21 @@ impl<S: Source, T> Shared<S, T> {
         self.known().ranges.count()
     }
 
-    /// Whether the backlog lanes should wait for the live lane. One that is through waits for them.
-    pub(crate) fn live_lags(&self, until: Until) -> bool {
+    /// Whether the backlog lanes should wait for the live lane. Nobody waits for one that is through: what a log that
+    /// grows has behind that, it leaves alone.
+    pub(crate) fn live_lags(&self) -> bool {
         let known = self.known();
-        let is_through = known.ranges.live().is_some_and(|live| until.is_reached(live));
-        !is_through && known.pulse.live_lag(Instant::now()) > self.settings.live_lag_max
+        !known.is_through() && known.pulse.live_lag(Instant::now()) > self.settings.live_lag_max
     }
 
     /// A claim was committed.
     pub(crate) fn claimed(&self, claimed: &Claimed) {
         let mut known = self.known();
-        let busy: Vec<Position> = known.busy.iter().copied().filter(|lo| *lo != claimed.range.lo).collect();
-        known.ranges.learn(&claimed.ranges, &busy);
+        let own = claimed.range.lo;
+        let mut held: Vec<Position> = known.busy.iter().copied().filter(|lo| *lo != own).collect();
+        // NOTE: the live range has no end, and only a claim of its own lane changes it.
+        held.extend(known.ranges.live_span().filter(|_| claimed.range.hi.is_some()).map(|span| span.lo));
+        known.ranges.learn(&claimed.ranges, own, &held);
         let live = known.ranges.live();
         known.pulse.reached(live);
         let has_backlog = known.ranges.backlog() > 0;
@@ -165,14 +183,23 @@ impl<S: Source, T> Shared<S, T> {
         }
     }
 
-    /// A step's transaction was committed in range `lo`.
-    pub(crate) fn applied(&self, lo: Position, taken: &Taken) {
+    /// A lane's step was committed in range `lo`.
+    pub(crate) fn applied(&self, lane: LaneName, lo: Position, taken: &Taken) {
         let mut known = self.known();
         known.ranges.moved(lo, taken.to.next);
         let live = known.ranges.live();
         known.pulse.reached(live);
-        known.pulse.committed(Instant::now());
+        // NOTE: what only confirms a range is no progress.
+        let now = Instant::now();
+        if taken.sent + taken.unavailable() > 0 {
+            known.pulse.committed(lane, now);
+        }
+        self.end_stall(&mut known, now);
+        let is_over = known.outage.since().is_none();
         self.tell(&known, |status| {
+            if is_over {
+                status.error = None;
+            }
             status.totals.add(taken.outcome, taken.unavailable());
             let kept = status.quarantined.unwrap_or_default() + taken.outcome.quarantined;
             status.quarantined = Some(kept.saturating_sub(taken.outcome.released));
@@ -199,10 +226,13 @@ impl<S: Source, T> Shared<S, T> {
     pub(crate) fn works(&self, lane: LaneName) {
         let mut known = self.known();
         known.reach = Reach::Reached;
-        known.pulse.committed(Instant::now());
+        let was_away = known.outage.since().is_some();
         let head = self.source.ends().next;
-        let open = known.ranges.spans().iter().map(|span| span.open(head)).sum();
+        let open = known.open(head);
         known.outage.works(lane, open);
+        if was_away && known.outage.since().is_none() {
+            known.pulse.resumed(Instant::now());
+        }
         let is_over = known.outage.since().is_none();
         self.tell(&known, |status| {
             if is_over {
@@ -223,11 +253,14 @@ impl<S: Source, T> Shared<S, T> {
         let (now, ends) = (Instant::now(), self.source.ends());
         let sent = self.status.borrow().totals.sent;
         let mut known = self.known();
-        let (live, lowest) = (known.ranges.live(), known.ranges.lowest());
+        let live = known.ranges.live();
         known.pulse.look(now, ends.next, live, sent);
-        let has_work = lowest.unwrap_or(ends.first) < ends.next;
-        known.pulse.has_work(now, has_work);
+        // NOTE: what is not durable yet is nothing that the database could have.
+        let has_live = live.unwrap_or(ends.first) < ends.durable.next() && !known.is_through();
+        let has_backlog = known.ranges.backlog() > 0;
+        known.pulse.has_work(now, has_live, has_backlog);
         let stalled = known.pulse.stalled(now);
+        self.end_stall(&mut known, now);
         // NOTE: an outage that was told explains it.
         if stalled >= self.settings.stall_after && known.outage.since().is_none() {
             known.outage.stalled(stalled, (self.parts.now)());
@@ -237,6 +270,14 @@ impl<S: Source, T> Shared<S, T> {
                 status.error = Some(stuck(stalled));
             }
         });
+    }
+
+    /// Ends a stall, if what has work commits again.
+    fn end_stall(&self, known: &mut Known, now: Instant) {
+        if known.pulse.stalled(now) < self.settings.stall_after {
+            let open = known.open(self.source.ends().next);
+            known.outage.moves(open);
+        }
     }
 
     /// Changes the status, and brings the rest of it up to date with what is known.

@@ -40,6 +40,8 @@ pub enum Fault {
     Refused(ErrorKind),
     /// The call takes so long and then does what it should.
     Slow(Duration),
+    /// The call does what it should, and its answer takes so long.
+    Late(Duration),
     /// No answer, ever.
     Hangs,
 }

@@ -195,7 +195,7 @@ impl MemoryLane {
             _ => self.shared.commit(change),
         }
         drop(transaction);
-        sleep(STEP).await;
+        sleep(if let Some(Fault::Late(time)) = fault { time } else { STEP }).await;
         // A server that goes away here has committed, and the answer does not arrive.
         self.check_session().map_err(|error| (Committed::Unknown, error))
     }

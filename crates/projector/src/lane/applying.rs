@@ -13,6 +13,9 @@ use crate::target::{ApplyError, Lane, LaneName, RangeState, Target, WriterId};
 
 /// How often a lane that waits for the live lane looks again.
 const YIELD_PAUSE: Duration = Duration::from_millis(100);
+/// After so many looks it sends a batch all the same: where a commit takes longer than the live lane may lag, nothing
+/// of the backlog would ever be sent otherwise.
+const YIELDS_MAX: u32 = 50;
 
 impl<S: Source, T: Target> Worker<'_, S, T> {
     /// Reads and applies one range until something ends it.
@@ -148,11 +151,14 @@ impl<S: Source, T: Target> Worker<'_, S, T> {
         if self.name == LaneName::Live || events == 0 {
             return true;
         }
+        let mut yields = 0;
         loop {
             let limiter = self.shared.limiter.as_ref();
-            let pause = match self.shared.live_lags(self.until) {
-                true => Some(YIELD_PAUSE),
-                false => limiter.and_then(|limiter| limiter.spend(events)),
+            let pause = if yields < YIELDS_MAX && self.shared.live_lags() {
+                yields += 1;
+                Some(YIELD_PAUSE)
+            } else {
+                limiter.and_then(|limiter| limiter.spend(events))
             };
             let Some(pause) = pause else { return true };
             if unless_stopped(self.stop, tokio::time::sleep(pause)).await.is_none() {
@@ -171,7 +177,7 @@ impl<S: Source, T: Target> Worker<'_, S, T> {
         self.last = taken.time.or(self.last);
         // NOTE: first, so that the end of an outage tells the whole backlog.
         self.works();
-        self.shared.applied(lo, taken);
+        self.shared.applied(self.name, lo, taken);
         let (next, outcome, lane) = (taken.to.next, taken.outcome, self.name);
         tracing::debug!(%lane, %next, inserted = outcome.inserted, present = outcome.present, "applied");
         Ok(())

@@ -124,7 +124,7 @@ impl<S: Source, T: Target> Worker<'_, S, T> {
         }
         if taken.to.next == now.cursor.next && now.writer.is_some_and(|writer| writers.contains(&writer)) {
             self.overtaken = 0;
-            self.shared.applied(lo, &taken);
+            self.shared.applied(self.name, lo, &taken);
         }
     }
 

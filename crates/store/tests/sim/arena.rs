@@ -223,7 +223,7 @@ impl Arena for TimescaleArena<'_> {
             sleep(Duration::from_millis(7)).await;
             match fault {
                 Fault::Overtaken => self.usurp().await,
-                Fault::Slow(_) | Fault::Hangs => self.hold().await,
+                Fault::Slow(_) | Fault::Late(_) | Fault::Hangs => self.hold().await,
                 Fault::Lost | Fault::LostInCommit { .. } | Fault::Refused(_) => self.kill().await,
             }
         }
