@@ -30,6 +30,10 @@ crash kills="200":
 chaos seconds="120":
     TAILWATER_CHAOS_SECONDS={{ seconds }} scripts/test --test chaos --no-capture
 
+# Simulate so many seeds, each of them hours; a seed that fails says how to run it again
+sim seeds="1000":
+    TAILWATER_SIM_SEEDS={{ seeds }} cargo test --release -p tailwater-sim --test simulation -- --nocapture
+
 # Fuzz one target until it fails, or for some seconds
 fuzz target seconds="0":
     RUSTC_BOOTSTRAP=1 cargo fuzz run --target-dir target/fuzz {{ target }} -- -max_total_time={{ seconds }}

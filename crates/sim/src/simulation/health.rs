@@ -10,12 +10,14 @@ use tokio::time::Instant;
 /// How long all must have been well before the live lane is held to its bound: the longest pause between two attempts
 /// is 20 s with its jitter, and a dead backend holds a lock for 3 s.
 const WELL_FOR: Duration = Duration::from_secs(60);
-/// How old an event may become, then, before the live lane has it.
-const LAG_MAX: Duration = Duration::from_secs(5);
 
 /// Who knows whether all is well.
 #[derive(Debug)]
-pub(super) struct Health(Mutex<Known>);
+pub(super) struct Health {
+    /// How old an event may become, when all is well, before the live lane has it.
+    lag_max: Duration,
+    known: Mutex<Known>,
+}
 
 #[derive(Debug)]
 struct Known {
@@ -29,19 +31,20 @@ struct Known {
 }
 
 impl Health {
-    pub(super) fn new() -> Self {
-        Self(Mutex::new(Known {
+    pub(super) fn new(lag_max: Duration) -> Self {
+        let known = Known {
             troubles: 0,
             since: Instant::now(),
             ahead: VecDeque::new(),
             seconds_checked: 0,
             lag_max: Duration::ZERO,
             backlog_max: 0,
-        }))
+        };
+        Self { lag_max, known: Mutex::new(known) }
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {
-        self.0.lock().unwrap()
+        self.known.lock().unwrap()
     }
 
     /// Something goes wrong.
@@ -67,7 +70,10 @@ impl Health {
             return;
         }
         let lag = known.ahead.front().map_or(Duration::ZERO, |(_, since)| now.duration_since(*since));
-        assert!(lag <= LAG_MAX, "the live lane is at {live:?} of {head}, {lag:?} behind, backlog {backlog}");
+        assert!(
+            lag <= self.lag_max,
+            "the live lane is at {live:?} of {head}, {lag:?} behind, backlog {backlog}"
+        );
         known.seconds_checked += 1;
         known.lag_max = known.lag_max.max(lag);
         known.backlog_max = known.backlog_max.max(backlog);

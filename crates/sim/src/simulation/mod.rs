@@ -109,12 +109,12 @@ impl Simulation {
         });
         Self {
             seed,
+            health: Health::new(plan.lag_max()),
             plan,
             log,
             target,
             tape,
             traces: Traces::capture(),
-            health: Health::new(),
             kill: Notify::new(),
             stop: CancellationToken::new(),
             status: Mutex::new(None),
@@ -215,6 +215,7 @@ impl Simulation {
             Trouble::Crash(pause) => {
                 self.kill.notify_one();
                 sleep(pause).await;
+                audit::check(&self.log, &self.target.data());
             }
             Trouble::Second(lasts) => {
                 let (second, stop) = (self.projector(), CancellationToken::new());
@@ -233,7 +234,6 @@ impl Simulation {
                 self.target.wipe_progress().await;
             }
         }
-        audit::check(&self.log, &self.target.data());
     }
 
     fn make_hole(&self, is_trim: bool, positions: u64) {

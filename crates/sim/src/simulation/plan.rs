@@ -1,12 +1,18 @@
 //! What a seed means: settings, a workload and a row of troubles.
 
 use std::num::NonZeroU32;
+use std::ops::Range;
 use std::time::Duration;
 
 use fastrand::Rng;
 use projector::{ReadLimits, Settings};
 
 use crate::database::Pace;
+
+/// How long a transaction waits for a lock at the least.
+const LOCK_PATIENCE: Duration = Duration::from_secs(2);
+/// The heads are looked at, by the projector and by the simulation, a second later at the most.
+const LOOKS: Duration = Duration::from_secs(2);
 
 /// What is to happen.
 #[derive(Clone, Debug)]
@@ -56,23 +62,73 @@ pub(super) enum Trouble {
 
 impl Plan {
     pub(super) fn of(chance: &mut Rng) -> Self {
+        if chance.u8(..3) == 0 { Self::busy(chance) } else { Self::easy(chance) }
+    }
+
+    /// The database could do much more than it has to: imports and outages are soon made up for.
+    fn easy(chance: &mut Rng) -> Self {
         let lasts = Duration::from_secs(chance.u64(1_200..4_800));
-        let troubles = (0..chance.usize(3..12)).map(|_| (pause(chance, lasts), trouble(chance))).collect();
-        let imports =
-            (0..chance.usize(1..5)).map(|_| (pause(chance, lasts), chance.u64(500..4_000))).collect();
+        let settings = Settings {
+            batch: batch(chance.usize(50..200)),
+            live_events_max: chance.u64(200..400),
+            piece_events: chance.u64(200..1_500),
+            ..settings(chance)
+        };
+        let event = Duration::from_micros(chance.u64(100..1_500));
         Self {
-            settings: settings(chance),
-            pace: Pace {
-                event: Duration::from_micros(chance.u64(100..1_500)),
-                lock: Some(Duration::from_secs(2)),
-            },
-            lasts,
             events_per_second: chance.u64(1..6),
+            imports: imports(chance, lasts, 500..4_000),
+            ..Self::with(chance, settings, event, lasts)
+        }
+    }
+
+    /// The live events alone are half of what the database can do: only because the backlog lanes wait for the live
+    /// lane is that not behind, for its share is one of many, and it may be far behind before it leaves any.
+    fn busy(chance: &mut Rng) -> Self {
+        let lasts = Duration::from_secs(chance.u64(600..1_200));
+        let settings = Settings {
+            batch: batch(chance.usize(20..40)),
+            live_events_max: 1_500,
+            piece_events: chance.u64(100..800),
+            ..settings(chance)
+        };
+        let event = Duration::from_micros(chance.u64(18_000..22_000));
+        Self {
+            events_per_second: chance.u64(20..26),
+            imports: imports(chance, lasts, 2_000..6_000),
+            ..Self::with(chance, settings, event, lasts)
+        }
+    }
+
+    fn with(chance: &mut Rng, settings: Settings, event: Duration, lasts: Duration) -> Self {
+        let troubles = (0..chance.usize(3..12)).map(|_| (pause(chance, lasts), trouble(chance))).collect();
+        Self {
+            settings,
+            pace: Pace { event, lock: Some(LOCK_PATIENCE.max(event * 400)) },
+            lasts,
+            events_per_second: 0,
             poison_per_mille: if chance.bool() { chance.u64(..30) } else { 0 },
-            imports,
+            imports: Vec::new(),
             troubles,
         }
     }
+
+    /// How old an event may become before the live lane has it when all is well: so old that the others wait for it,
+    /// what they and the live lane itself have under way by then, and the pauses between two looks.
+    pub(super) fn lag_max(&self) -> Duration {
+        let batches =
+            (self.settings.backlog_lanes + 2) * u32::try_from(self.settings.batch.events_max).unwrap();
+        self.settings.live_lag_max + self.pace.event * batches + LOOKS
+    }
+}
+
+fn batch(events_max: usize) -> ReadLimits {
+    ReadLimits { events_max, bytes_max: 64 * 1024 }
+}
+
+/// Each of them more than the live lane takes upon itself.
+fn imports(chance: &mut Rng, lasts: Duration, events: Range<u64>) -> Vec<(Duration, u64)> {
+    (0..chance.usize(1..5)).map(|_| (pause(chance, lasts), chance.u64(events.clone()))).collect()
 }
 
 fn pause(chance: &mut Rng, lasts: Duration) -> Duration {
@@ -81,14 +137,7 @@ fn pause(chance: &mut Rng, lasts: Duration) -> Duration {
 
 fn settings(chance: &mut Rng) -> Settings {
     let backlog_rate = if chance.u8(..3) == 0 { NonZeroU32::new(chance.u32(100..1_000)) } else { None };
-    Settings {
-        batch: ReadLimits { events_max: chance.usize(50..200), bytes_max: 64 * 1024 },
-        live_events_max: chance.u64(200..400),
-        piece_events: chance.u64(200..1_500),
-        backlog_lanes: chance.u32(..4),
-        backlog_rate,
-        ..Settings::default()
-    }
+    Settings { backlog_lanes: chance.u32(..4), backlog_rate, ..Settings::default() }
 }
 
 fn trouble(chance: &mut Rng) -> Trouble {
