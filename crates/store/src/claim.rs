@@ -30,6 +30,8 @@ const TRIED: &str = "claiming a range";
 /// NOTE: whoever holds a range's row longer than this is ended, where it is a dead predecessor of ours, or waited
 /// for once more.
 const PATIENCE: &str = "SET LOCAL lock_timeout = '2s'";
+/// How often the live range is looked for.
+const LIVE_LOOKS: u32 = 3;
 const FIND_LOG: &str = "SELECT log_no FROM tailwater_logs WHERE log_id = $1";
 const ADD_LOG: &str =
     "INSERT INTO tailwater_logs (log_id, host) VALUES ($1, $2) ON CONFLICT (log_id) DO NOTHING";
@@ -123,8 +125,14 @@ impl Ranges<'_> {
             Wanted::Live { first } => {
                 let lo = bigint(first.max(Position::FIRST));
                 execute(self.session, ADD_RANGE, &[(&self.log_no, Type::INT4), (&lo, Type::INT8)]).await?;
-                let found = self.lock("hi IS NULL AND $2::bigint[] IS NOT NULL", "").await?;
-                found.ok_or_else(|| no_live_range().into()).map(Some)
+                // NOTE: one that is cut while we wait for its lock is live no more, and what it left is in nothing
+                // that this statement saw: so it is looked for again. A claim of ours whose COMMIT was lost does that.
+                for _ in 0..LIVE_LOOKS {
+                    if let Some(found) = self.lock("hi IS NULL AND $2::bigint[] IS NOT NULL", "").await? {
+                        return Ok(Some(found));
+                    }
+                }
+                Err(no_live_range().into())
             }
             Wanted::This { lo } => {
                 let condition =

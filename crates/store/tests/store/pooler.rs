@@ -178,7 +178,7 @@ async fn failures_leave_nothing_behind_either() {
     nothing_is_left(&pooler).await;
 }
 
-async fn until_blocked(world: &World) {
+pub(crate) async fn until_blocked(world: &World) {
     while world.text("SELECT count(*)::text FROM pg_locks WHERE NOT granted").await == "0" {
         tokio::time::sleep(std::time::Duration::from_millis(5)).await;
     }
