@@ -40,12 +40,17 @@ const ADD_RANGE: &str = "INSERT INTO tailwater_ranges (log_no, lo, next)
     SELECT $1, $2, $2 WHERE NOT EXISTS (SELECT FROM tailwater_ranges WHERE log_no = $1)
     ON CONFLICT DO NOTHING";
 const COLUMNS: &str = "lo, next, digest, digest_at, writer, hi, applied_at";
-/// One that is finished and ends where ours begins.
-const MERGE_BELOW: &str = "DELETE FROM tailwater_ranges
-    WHERE log_no = $1 AND hi = $2 AND next = hi AND lo <> ALL ($3) RETURNING lo, digest, digest_at";
+/// One that is finished and ends where ours begins. NOTE: a neighbour that somebody holds is left for a later claim:
+/// a dead backend that has it must not keep us from our own.
+const MERGE_BELOW: &str = "DELETE FROM tailwater_ranges WHERE log_no = $1 AND lo = (
+        SELECT lo FROM tailwater_ranges
+        WHERE log_no = $1 AND hi = $2 AND next = hi AND lo <> ALL ($3) FOR UPDATE SKIP LOCKED)
+    RETURNING lo, digest, digest_at";
 /// One that begins where ours ends, and of which nothing is applied.
-const MERGE_ABOVE: &str = "DELETE FROM tailwater_ranges
-    WHERE log_no = $1 AND lo = $2 AND next = lo AND hi IS NOT NULL AND lo <> ALL ($3) RETURNING hi";
+const MERGE_ABOVE: &str = "DELETE FROM tailwater_ranges WHERE log_no = $1 AND lo = (
+        SELECT lo FROM tailwater_ranges
+        WHERE log_no = $1 AND lo = $2 AND next = lo AND hi IS NOT NULL AND lo <> ALL ($3) FOR UPDATE SKIP LOCKED)
+    RETURNING hi";
 /// NOTE: who claimed it before holds it no more; what is cut off must not be known as that one's, who goes on.
 const RESHAPE: &str = "UPDATE tailwater_ranges
     SET lo = $3, hi = $4, digest = $5, digest_at = $6, backend = NULL, backend_start = NULL

@@ -97,3 +97,16 @@ async fn a_range_that_was_cut_off_is_nobodys_backends() {
     let of = "SELECT concat_ws(' ', lo, backend IS NULL) FROM tailwater_ranges ORDER BY lo";
     assert_eq!(world.texts(of).await, ["1 t", "100 f"]);
 }
+/// The neighbour's first batch is under way in a session that nobody speaks to any more.
+#[tokio::test]
+async fn a_neighbour_that_is_held_does_not_keep_a_range_from_being_claimed() {
+    let Some(world) = World::new().await else { return };
+    pieces(&world, &[1, 500]).await;
+    let dead = holder(&world, 500).await;
+    let mut one = lane(&world, 1).await;
+    let claimed = claim(&mut one, Wanted::Oldest, &[]).await.unwrap().unwrap();
+    assert_eq!((claimed.range.lo, claimed.range.hi), (Position(1), Some(Position(500))));
+    dead.batch_execute("ROLLBACK").await.unwrap();
+    let claimed = claim(&mut one, Wanted::This { lo: Position(1) }, &[]).await.unwrap().unwrap();
+    assert_eq!(claimed.range.hi, Some(Position(1000)));
+}
