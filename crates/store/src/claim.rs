@@ -277,6 +277,10 @@ pub(crate) async fn unblock(
     log: &LogIdentity,
     claim: &Claim<'_>,
 ) -> Result<(), TargetError> {
+    // NOTE: before anything is asked: outside a transaction a pooled session has whatever settings others left in it.
+    if session.link() == Link::Pooled {
+        return Ok(());
+    }
     let condition = match claim.wanted {
         Wanted::Live { .. } => "hi IS NULL".to_owned(),
         Wanted::This { lo } => format!("lo = {}", bigint(lo)),
