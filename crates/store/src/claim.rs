@@ -40,13 +40,20 @@ const ADD_RANGE: &str = "INSERT INTO tailwater_ranges (log_no, lo, next)
 const HAS_NO_LIVE_ONE: &str =
     "SELECT count(*) > 0 AND count(*) FILTER (WHERE hi IS NULL) = 0 FROM tailwater_ranges WHERE log_no = $1";
 const COLUMNS: &str = "lo, next, digest, digest_at, writer, hi, applied_at";
-/// One that is finished and ends where ours begins.
-const MERGE_BELOW: &str = "DELETE FROM tailwater_ranges
-    WHERE log_no = $1 AND hi = $2 AND next = hi AND lo <> ALL ($3) RETURNING lo, digest, digest_at";
+/// One that is finished and ends where ours begins. NOTE: a neighbour that somebody holds is left for a later claim:
+/// a dead backend that has it must not keep us from our own.
+const MERGE_BELOW: &str = "DELETE FROM tailwater_ranges WHERE log_no = $1 AND lo = (
+        SELECT lo FROM tailwater_ranges
+        WHERE log_no = $1 AND hi = $2 AND next = hi AND lo <> ALL ($3) FOR UPDATE SKIP LOCKED)
+    RETURNING lo, digest, digest_at";
 /// One that begins where ours ends, and of which nothing is applied.
-const MERGE_ABOVE: &str = "DELETE FROM tailwater_ranges
-    WHERE log_no = $1 AND lo = $2 AND next = lo AND hi IS NOT NULL AND lo <> ALL ($3) RETURNING hi";
-const RESHAPE: &str = "UPDATE tailwater_ranges SET lo = $3, hi = $4, digest = $5, digest_at = $6
+const MERGE_ABOVE: &str = "DELETE FROM tailwater_ranges WHERE log_no = $1 AND lo = (
+        SELECT lo FROM tailwater_ranges
+        WHERE log_no = $1 AND lo = $2 AND next = lo AND hi IS NOT NULL AND lo <> ALL ($3) FOR UPDATE SKIP LOCKED)
+    RETURNING hi";
+/// NOTE: who claimed it before holds it no more; what is cut off must not be known as that one's, who goes on.
+const RESHAPE: &str = "UPDATE tailwater_ranges
+    SET lo = $3, hi = $4, digest = $5, digest_at = $6, backend = NULL, backend_start = NULL
     WHERE log_no = $1 AND lo = $2";
 const ADD_CUT: &str = "INSERT INTO tailwater_ranges (log_no, lo, next, hi, digest, digest_at)
     VALUES ($1, $2, $2, $3, $4, $5)";
@@ -272,17 +279,30 @@ impl Ranges<'_> {
 }
 
 /// Ends the backend that keeps the wanted range from us, where it is a dead one of this log's.
-pub(crate) async fn unblock(session: &Session, log: &LogIdentity, wanted: Wanted) -> Result<(), TargetError> {
-    let condition = match wanted {
+///
+/// IMPORTANT: of the oldest ranges those are left out that other lanes of this projector work: they are well, and look
+/// the same.
+pub(crate) async fn unblock(
+    session: &Session,
+    log: &LogIdentity,
+    claim: &Claim<'_>,
+) -> Result<(), TargetError> {
+    // NOTE: before anything is asked: outside a transaction a pooled session has whatever settings others left in it.
+    if session.link() == Link::Pooled {
+        return Ok(());
+    }
+    let condition = match claim.wanted {
         Wanted::Live { .. } => "hi IS NULL".to_owned(),
         Wanted::This { lo } => format!("lo = {}", bigint(lo)),
-        Wanted::Oldest => "hi IS NOT NULL AND next < hi".to_owned(),
+        Wanted::Oldest => "hi IS NOT NULL AND next < hi AND lo <> ALL ($2)".to_owned(),
     };
+    let busy: Vec<i64> = claim.busy.iter().copied().map(bigint).collect();
     let sql = format!(
         "SELECT log_no, lo FROM tailwater_ranges JOIN tailwater_logs USING (log_no)
-         WHERE log_id = $1 AND {condition} ORDER BY lo LIMIT 1"
+         WHERE log_id = $1 AND $2::bigint[] IS NOT NULL AND {condition} ORDER BY lo LIMIT 1"
     );
-    let Some(row) = query(session, &sql, &[(&log.log_id.0, Type::UUID)]).await? else { return Ok(()) };
+    let parameters: Parameters<'_> = &[(&log.log_id.0, Type::UUID), (&busy, Type::INT8_ARRAY)];
+    let Some(row) = query(session, &sql, parameters).await? else { return Ok(()) };
     let read = |row: &Row| Ok((row.try_get(0)?, row.try_get(1)?));
     let (log_no, lo) = read(&row).map_err(|error| session.error(TRIED, error))?;
     match end_predecessor(session, &log.log_id, log_no, lo).await? {

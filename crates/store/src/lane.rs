@@ -79,9 +79,7 @@ impl Lane for TimescaleLane {
             Err(failure) => {
                 self.roll_back().await;
                 if let (claim::Failure::Blocked(_), Condition::Idle) = (&failure, self.condition) {
-                    claim::unblock(&self.session, &self.log, claim.wanted)
-                        .await
-                        .map_err(ClaimError::Target)?;
+                    claim::unblock(&self.session, &self.log, claim).await.map_err(ClaimError::Target)?;
                 }
                 Err(failure.into())
             }

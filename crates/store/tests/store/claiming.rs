@@ -3,6 +3,7 @@
 use event::Position;
 use projector::{ApplyError, ClaimError, Cursor, Digest, Divergence, Refusal, WriterId};
 
+use crate::pooler::until_blocked;
 use crate::support::{Range, World, claim_live, log, samples};
 
 #[tokio::test]
@@ -127,4 +128,23 @@ async fn a_lane_that_has_claimed_nothing_applies_nothing() {
     let cursor = Cursor { next: Position(1), digest: None };
     let mut range = Range { lane: world.lane().await, writer: WriterId::random(), lo: Position(1), cursor };
     assert!(matches!(range.try_apply(&samples("a", 1)).await, Err(ApplyError::Overtaken { .. })));
+}
+
+/// As a claim of ours may whose COMMIT nobody has heard of: it cuts the range while the next claim waits for its row.
+#[tokio::test]
+async fn a_live_range_that_is_cut_while_a_claim_waits_is_found_where_it_is_now() {
+    let Some(world) = World::new().await else { return };
+    let mut lane = world.lane().await;
+    world.range().await.apply(&samples("a", 3)).await;
+    let other = world.database.client().await;
+    let cut = "BEGIN; UPDATE tailwater_ranges SET hi = 50;
+        INSERT INTO tailwater_ranges (log_no, lo, next) SELECT log_no, 50, 50 FROM tailwater_logs";
+    other.batch_execute(cut).await.unwrap();
+    let committing = async {
+        until_blocked(&world).await;
+        other.batch_execute("COMMIT").await.unwrap();
+    };
+    let claiming = claim_live(&mut lane, WriterId::random(), Position(1), &|_| Ok(None));
+    let (claimed, ()) = tokio::join!(claiming, committing);
+    assert_eq!(claimed.unwrap().range.lo, Position(50));
 }

@@ -1,14 +1,14 @@
 //! The same flow through PgBouncer in transaction mode, whose sessions everybody shares.
 
 use event::{Event, Time};
-use projector::{ApplyError, ApplyOutcome, ErrorKind};
+use projector::{ApplyError, ApplyOutcome, ClaimError, ErrorKind};
 use query::{AgentFilter, AgentLatest, Reader, TimeRange};
 use store::read::{ReadOptions, TimescaleReader};
 use store::testing::{PgBouncer, TestDatabase, connect};
 use store::{Extension, StoreOptions, TimescaleTarget, migrate};
 use tokio_postgres::{Client, SimpleQueryMessage};
 
-use crate::support::{Range, World, log, sample, samples, seconds, usage};
+use crate::support::{Range, World, claim_live, log, sample, samples, seconds, usage};
 
 /// How many sessions of the server the pooler has.
 const SESSIONS: u32 = 2;
@@ -178,7 +178,7 @@ async fn failures_leave_nothing_behind_either() {
     nothing_is_left(&pooler).await;
 }
 
-async fn until_blocked(world: &World) {
+pub(crate) async fn until_blocked(world: &World) {
     while world.text("SELECT count(*)::text FROM pg_locks WHERE NOT granted").await == "0" {
         tokio::time::sleep(std::time::Duration::from_millis(5)).await;
     }
@@ -207,4 +207,23 @@ async fn statements_that_somebody_left_are_a_reason_to_try_again() {
     for client in every_session(&pooler, "BEGIN").await {
         client.batch_execute("COMMIT; DEALLOCATE ALL").await.unwrap();
     }
+}
+
+/// What a blocked claim looks for is found in no transaction of its own, where a stranger's settings would count.
+#[tokio::test]
+async fn a_blocked_claim_minds_nothing_that_a_stranger_left() {
+    let Some((world, pooler)) = world().await else { return };
+    let mut range = world.range().await;
+    let holder = world.database.client().await;
+    holder.batch_execute("BEGIN; UPDATE tailwater_ranges SET applied_at = now()").await.unwrap();
+    let clients = every_session(&pooler, "BEGIN").await;
+    for client in &clients {
+        client.batch_execute("SET search_path = nowhere; COMMIT").await.unwrap();
+    }
+    let claimed = claim_live(&mut range.lane, range.writer, range.lo, &|_| Ok(None)).await;
+    match claimed {
+        Err(ClaimError::Target(error)) => assert_eq!(error.kind(), ErrorKind::Busy, "{error}"),
+        other => panic!("{other:?}"),
+    }
+    holder.batch_execute("COMMIT").await.unwrap();
 }
