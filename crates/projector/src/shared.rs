@@ -48,7 +48,12 @@ struct Known {
     pulse: Pulse,
     chance: fastrand::Rng,
     reach: Reach,
+    /// When it was last told that the database refuses events.
+    refusals_told: Option<Instant>,
 }
+
+/// How often it is told that the database refuses events, at the most.
+const REFUSALS_INTERVAL: Duration = Duration::from_secs(600);
 
 /// Whether the database was reached in this run, and took what there was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,6 +66,19 @@ impl Known {
     /// Whether the live lane is as far as it should be.
     fn is_through(&self) -> bool {
         self.ranges.live().is_some_and(|live| self.until.is_reached(live))
+    }
+
+    /// Warns that the database has refused events, unless it was told of others a short while ago.
+    fn tell_refusals(&mut self, events: u64, now: Instant) {
+        let is_due = self.refusals_told.is_none_or(|told| now.duration_since(told) >= REFUSALS_INTERVAL);
+        if events > 0 && is_due {
+            self.refusals_told = Some(now);
+            tracing::warn!(
+                events,
+                "the database refuses events for their content; they are in its quarantine, and \
+                 `tailwater quarantine list` tells why",
+            );
+        }
     }
 
     /// How many positions of a log that ends before `head` are not applied.
@@ -79,6 +97,7 @@ impl<S: Source, T> Shared<S, T> {
             pulse: Pulse::new(),
             chance: fastrand::Rng::with_seed(parts.seed),
             reach: Reach::NotYet,
+            refusals_told: None,
         };
         Self {
             source,
@@ -195,6 +214,7 @@ impl<S: Source, T> Shared<S, T> {
             known.pulse.committed(lane, now);
         }
         self.end_stall(&mut known, now);
+        known.tell_refusals(taken.outcome.quarantined, now);
         let is_over = known.outage.since().is_none();
         self.tell(&known, |status| {
             if is_over {

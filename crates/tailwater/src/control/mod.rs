@@ -67,8 +67,8 @@ pub(crate) enum Task {
     },
     /// Look at the quarantine of the log, or change it.
     Quarantine {
-        /// In which database, with its password.
-        database_url: String,
+        /// In which database, with its password; none means the daemon's own.
+        database_url: Option<String>,
         /// What to do.
         action: QuarantineAction,
     },

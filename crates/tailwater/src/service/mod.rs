@@ -92,7 +92,7 @@ impl Handler for Service {
                 answer(self.project(&database_url, until_head, backlog, output, stop).await?)
             }
             Task::Quarantine { database_url, action } => {
-                self.quarantine(&database_url, action, output, stop).await
+                self.quarantine(database_url.as_deref(), action, output, stop).await
             }
             Task::LogTail { selection, begin, follow, format } => {
                 let style = Style::Tail(format);

@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Projecting, Service, answer};
 use crate::adapter::LogSource;
+use crate::commands::project::no_database;
 use crate::control::output::Output;
 use crate::failure::{Failure, chain};
 use crate::output;
@@ -158,13 +159,18 @@ async fn open(database: &DatabaseUrl, log: &EventLog) -> Result<Quarantine, Targ
 impl Service {
     pub(super) async fn quarantine(
         &self,
-        database_url: &str,
+        database_url: Option<&str>,
         action: QuarantineAction,
         output: &Output,
         stop: &CancellationToken,
     ) -> Result<Value, Failure> {
-        let database: DatabaseUrl =
-            database_url.parse().map_err(|error: store::DatabaseUrlError| Failure::error(chain(&error)))?;
+        let database: DatabaseUrl = match (database_url, &self.projecting) {
+            (Some(url), _) => {
+                url.parse().map_err(|error: store::DatabaseUrlError| Failure::error(chain(&error)))?
+            }
+            (None, Projecting::Live(live)) => live.database.clone(),
+            (None, Projecting::Disabled | Projecting::Idle) => return Err(no_database()),
+        };
         let work = async {
             let mut quarantine = open(&database, &self.log).await.map_err(failed)?;
             match action {
