@@ -79,7 +79,8 @@ impl Lane for TimescaleLane {
             Err(failure) => {
                 self.roll_back().await;
                 if let (claim::Failure::Blocked(_), Condition::Idle) = (&failure, self.condition) {
-                    claim::unblock(&self.session, &self.log, claim).await.map_err(ClaimError::Target)?;
+                    let unblocking = claim::unblock(&self.session, &self.log, claim);
+                    within(CLAIM_LIMIT, "claiming a range", unblocking).await.map_err(ClaimError::Target)?;
                 }
                 Err(failure.into())
             }

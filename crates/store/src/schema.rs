@@ -81,7 +81,7 @@ pub(crate) fn migrator() -> Migrator {
 /// when the schema is newer than this binary, or when a permission is missing; nothing has changed then.
 pub async fn migrate(url: &DatabaseUrl, extension: Extension) -> Result<MigrateOutcome, TargetError> {
     let session = Session::open(url, "tailwater/migrate").await?;
-    let pending = match state(&session, &migrator()).await? {
+    let pending = match state(&session, &migrator(), url.connect_timeout()).await? {
         State::Current => Vec::new(),
         State::Behind(pending) => pending,
         State::Refused(error) => return Err(error),

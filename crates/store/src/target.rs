@@ -71,7 +71,7 @@ impl TimescaleTarget {
     /// A session for the lane and whether its database has the schema: it may be another database by now.
     async fn open(&self, log: &LogIdentity, name: LaneName) -> Result<(Session, State), TargetError> {
         let session = Session::open(&self.url, &application_name(&log.log_id, &name.to_string())).await?;
-        let state = schema::state(&session, &schema::migrator()).await?;
+        let state = schema::state(&session, &schema::migrator(), self.url.connect_timeout()).await?;
         Ok((session, state))
     }
 }

@@ -132,7 +132,7 @@ impl TimescaleTarget {
     /// Fatal when the schema is not up to date; otherwise as any connection.
     pub async fn quarantine(&self, log: &LogIdentity) -> Result<Quarantine, TargetError> {
         let session = Session::open(self.url(), &application_name(&log.log_id, "quarantine")).await?;
-        match schema::state(&session, &schema::migrator()).await? {
+        match schema::state(&session, &schema::migrator(), self.url().connect_timeout()).await? {
             State::Current => {}
             State::Behind(pending) => return Err(behind(pending.len())),
             State::Refused(error) => return Err(error),

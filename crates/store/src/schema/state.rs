@@ -1,12 +1,16 @@
 //! Whether the schema is ours, and how far it is.
 
+use std::time::Duration;
+
 use projector::{ErrorKind, TargetError};
 use sqlx::migrate::Migrator;
 use tokio_postgres::types::Type;
 
 use super::{MIGRATIONS_TABLE, Migration};
-use crate::connect::Session;
+use crate::connect::{Session, within};
 use crate::tables::TABLES;
+
+const TRIED: &str = "reading the schema";
 
 /// What a database has of our schema.
 #[derive(Debug)]
@@ -30,11 +34,21 @@ const OWN_TABLES: [&str; 4] =
     ["tailwater_logs", "tailwater_ranges", "tailwater_replays", "tailwater_quarantine"];
 
 /// Reads it: four round trips, no locks. In a transaction, for its settings: which schema is ours is one of them.
-pub(crate) async fn state(session: &Session, migrator: &Migrator) -> Result<State, TargetError> {
-    session.run("reading the schema", session.begin_sql()).await?;
-    let state = read(session, migrator).await?;
-    session.run("reading the schema", "COMMIT").await?;
-    Ok(state)
+///
+/// NOTE: within a limit, as every connect begins with it: a server that is reached and does not answer would keep a lane
+/// for ever.
+pub(crate) async fn state(
+    session: &Session,
+    migrator: &Migrator,
+    limit: Duration,
+) -> Result<State, TargetError> {
+    let reading = async {
+        session.run(TRIED, session.begin_sql()).await?;
+        let state = read(session, migrator).await?;
+        session.run(TRIED, "COMMIT").await?;
+        Ok(state)
+    };
+    within(limit, TRIED, reading).await
 }
 
 async fn read(session: &Session, migrator: &Migrator) -> Result<State, TargetError> {

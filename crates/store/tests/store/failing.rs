@@ -7,6 +7,8 @@ use event::{Event, Position};
 use projector::{ApplyError, ApplyOutcome, ErrorKind, LaneName, Target, WriterId};
 use store::testing::TestDatabase;
 use store::{StoreOptions, TimescaleTarget};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
 
 use crate::support::{Range, World, claim_live, sample, samples, target_error, usage};
 
@@ -264,4 +266,61 @@ async fn a_server_that_says_nothing_is_given_up() {
     let error = target.connect(&crate::support::log("home"), LaneName::Live).await.err().unwrap();
     assert_eq!(error.kind(), ErrorKind::Retry, "{error}");
     assert!(error.to_string().contains("no answer within 1 s"), "{error}");
+}
+
+/// A server, or a pooler, that is reached, lets us in, and then does not answer: no kernel ends that.
+#[tokio::test]
+async fn a_server_that_stops_answering_while_a_lane_connects_is_tried_again() {
+    let Some(world) = World::new().await else { return };
+    drop(world.lane().await);
+    let url = world.database.url();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let own = listener.local_addr().unwrap();
+    let server = server_of(&url.secret());
+    tokio::spawn(async move {
+        while let Ok((mut near, _)) = listener.accept().await {
+            let mut far = TcpStream::connect(&server).await.unwrap();
+            tokio::spawn(async move { until_asked_for_tables(&mut near, &mut far).await });
+        }
+    });
+    let secret = url.secret();
+    let through = secret.replacen(&server_of(&secret), &own.to_string(), 1);
+    let through = format!("{through}{}connect_timeout=1", if through.contains('?') { '&' } else { '?' });
+    let target = TimescaleTarget::new(through.parse().unwrap(), StoreOptions::default());
+    let connecting =
+        tokio::time::timeout(Duration::from_secs(30), target.connect(&world.log, LaneName::Live));
+    let error = connecting.await.expect("it waits for ever").err().expect("nobody answers");
+    assert_eq!(error.kind(), ErrorKind::Retry, "{error}");
+}
+
+/// The host and port of a URL.
+fn server_of(url: &str) -> String {
+    let behind = url.split_once('@').map_or(url, |(_, behind)| behind);
+    behind.split(['/', '?']).next().unwrap_or_default().to_owned()
+}
+
+/// Passes bytes on until the client asks what tables there are, and then nothing any more.
+async fn until_asked_for_tables(near: &mut TcpStream, far: &mut TcpStream) {
+    let (mut from_client, mut from_server) = (vec![0; 16 * 1024], vec![0; 16 * 1024]);
+    loop {
+        tokio::select! {
+            read = near.read(&mut from_client) => {
+                let bytes = &from_client[..read.unwrap_or_default()];
+                if bytes.is_empty() {
+                    return;
+                }
+                if String::from_utf8_lossy(bytes).contains("relname") {
+                    std::future::pending::<()>().await;
+                }
+                far.write_all(bytes).await.unwrap();
+            }
+            read = far.read(&mut from_server) => {
+                let bytes = &from_server[..read.unwrap_or_default()];
+                if bytes.is_empty() {
+                    return;
+                }
+                near.write_all(bytes).await.unwrap();
+            }
+        }
+    }
 }
