@@ -73,9 +73,6 @@ impl<S: Source, T: Target> Projector<S, T> {
         let _panic = ToldByStatus(self.shared.status());
         self.shared.begin(until);
         let outcome = self.run_lanes(until, stop).await;
-        if let Err(halt) = &outcome {
-            self.shared.halted(&halt.to_string());
-        }
         outcome.map(|()| self.shared.status().borrow().totals)
     }
 
@@ -98,6 +95,7 @@ impl<S: Source, T: Target> Projector<S, T> {
                     Some(Ok(name)) => _ = running.remove(&name),
                     Some(Err(halt)) => {
                         stop.cancel();
+                        self.shared.halted(halt.to_string());
                         halted = halted.and(Err(halt));
                     }
                 },

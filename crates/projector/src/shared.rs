@@ -48,6 +48,8 @@ struct Known {
     pulse: Pulse,
     chance: fastrand::Rng,
     reach: Reach,
+    /// Why this run halts, as soon as one lane does: the others may have a transaction to end.
+    halt: Option<String>,
     /// When it was last told that the database refuses events.
     refusals_told: Option<Instant>,
 }
@@ -97,6 +99,7 @@ impl<S: Source, T> Shared<S, T> {
             pulse: Pulse::new(),
             chance: fastrand::Rng::with_seed(parts.seed),
             reach: Reach::NotYet,
+            halt: None,
             refusals_told: None,
         };
         Self {
@@ -130,6 +133,7 @@ impl<S: Source, T> Shared<S, T> {
         known.outage = Outage::default();
         known.pulse = Pulse::new();
         known.reach = Reach::NotYet;
+        known.halt = None;
         self.tell(&known, |status| status.quarantined = None);
     }
 
@@ -313,8 +317,10 @@ impl<S: Source, T> Shared<S, T> {
             status.live_lag = known.pulse.live_lag(Instant::now());
             status.events_per_second = known.pulse.rate();
             status.outage_since = known.outage.since();
-            // NOTE: what has halted tells so until something works again.
-            if status.state != State::Halted || known.reach == Reach::Reached {
+            // NOTE: what has halted tells so until another run reaches the database.
+            if let Some(halt) = &known.halt {
+                (status.state, status.error) = (State::Halted, Some(halt.clone()));
+            } else if status.state != State::Halted || known.reach == Reach::Reached {
                 status.state = self.state(known, head);
             }
             *status != before
@@ -333,12 +339,11 @@ impl<S: Source, T> Shared<S, T> {
         }
     }
 
-    /// It has halted.
-    pub(crate) fn halted(&self, error: &str) {
-        self.status.send_modify(|status| {
-            status.state = State::Halted;
-            status.error = Some(error.to_owned());
-        });
+    /// A lane has halted, and with it the run; the first one's reason is told.
+    pub(crate) fn halted(&self, error: String) {
+        let mut known = self.known();
+        known.halt.get_or_insert(error);
+        self.tell(&known, |_| {});
     }
 }
 

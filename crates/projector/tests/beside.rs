@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use event::Position;
-use projector::{Projector, Settings, State, Until};
-use tokio::time::{sleep, timeout};
+use projector::{ErrorKind, Projector, Settings, State, Until};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use sim::events::samples;
@@ -105,4 +105,18 @@ async fn an_answer_that_comes_late_does_not_hide_what_the_live_lane_has_cut_sinc
     assert_eq!((status.live, status.live_lag), (Some(Position(301)), Duration::ZERO), "{status:?}");
     running.until_next(Position(301)).await;
     world.assert_all_applied();
+}
+
+/// The others may have long transactions to end: who asks meanwhile is told.
+#[tokio::test(start_paused = true)]
+async fn a_halt_is_told_before_the_other_lanes_have_ended() {
+    let world = World::with(samples(0, 200));
+    world.target.faults().script(Call::Apply, Fault::Slow(Duration::from_secs(300)));
+    world.target.faults().script(Call::Apply, Fault::Refused(ErrorKind::Fatal));
+    let mut running = Running::start(projector(&world, settings(2)), Until::Stopped);
+    let began = Instant::now();
+    let status = running.until(|status| status.state == State::Halted).await;
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+    assert_eq!(status.error.as_deref(), Some("the database refuses: Fatal"));
+    assert!(running.ended().await.is_err());
 }
