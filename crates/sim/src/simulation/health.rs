@@ -7,15 +7,13 @@ use std::time::Duration;
 use event::Position;
 use tokio::time::Instant;
 
-/// How long all must have been well before the live lane is held to its bound: the longest pause between two attempts
-/// is 20 s with its jitter, and a dead backend holds a lock for 3 s.
-const WELL_FOR: Duration = Duration::from_secs(60);
-
 /// Who knows whether all is well.
 #[derive(Debug)]
 pub(super) struct Health {
     /// How old an event may become, when all is well, before the live lane has it.
     lag_max: Duration,
+    /// For how long it must have been well before.
+    well_for: Duration,
     known: Mutex<Known>,
 }
 
@@ -31,7 +29,7 @@ struct Known {
 }
 
 impl Health {
-    pub(super) fn new(lag_max: Duration) -> Self {
+    pub(super) fn new(well_for: Duration, lag_max: Duration) -> Self {
         let known = Known {
             troubles: 0,
             since: Instant::now(),
@@ -40,7 +38,7 @@ impl Health {
             lag_max: Duration::ZERO,
             backlog_max: 0,
         };
-        Self { lag_max, known: Mutex::new(known) }
+        Self { lag_max, well_for, known: Mutex::new(known) }
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {
@@ -66,7 +64,7 @@ impl Health {
         while known.ahead.front().is_some_and(|(head, _)| live.is_some_and(|live| live >= *head)) {
             known.ahead.pop_front();
         }
-        if known.troubles > 0 || now.duration_since(known.since) < WELL_FOR {
+        if known.troubles > 0 || now.duration_since(known.since) < self.well_for {
             return;
         }
         let lag = known.ahead.front().map_or(Duration::ZERO, |(_, since)| now.duration_since(*since));

@@ -109,7 +109,7 @@ impl Simulation {
         });
         Self {
             seed,
-            health: Health::new(plan.lag_max()),
+            health: Health::new(plan.well_for(), plan.lag_max()),
             plan,
             log,
             target,

@@ -14,6 +14,10 @@ const LOCK_PATIENCE: Duration = Duration::from_secs(2);
 /// The heads are looked at, by the projector and by the simulation, a second later at the most.
 const LOOKS: Duration = Duration::from_secs(2);
 
+/// How long a lane may take to come back: the longest pause between two attempts is 20 s with its jitter, and a dead
+/// backend holds a lock for 3 s.
+const RETURN: Duration = Duration::from_secs(60);
+
 /// What is to happen.
 #[derive(Clone, Debug)]
 pub(super) struct Plan {
@@ -111,6 +115,12 @@ impl Plan {
             imports: Vec::new(),
             troubles,
         }
+    }
+
+    /// How long all must have been well before the live lane is held to its bound: it has to come back, and to work off
+    /// what it does not leave to the others, while as much comes again.
+    pub(super) fn well_for(&self) -> Duration {
+        RETURN + self.pace.event * 3 * u32::try_from(self.settings.live_events_max).unwrap()
     }
 
     /// How old an event may become before the live lane has it when all is well: so old that the others wait for it,
