@@ -1,16 +1,11 @@
 //! The database refuses what a person must mend: the projection halts and says so, recording goes on, and once it is
-//! mended everything arrives.
-//!
-//! NOTE: a halt lasts until the daemon is started again, which is what these tests do after mending. Where the daemon
-//! tries again by itself, the restart in [`mended`] can go: everything must arrive without it.
+//! mended everything arrives by itself.
 
 use crate::support::database::{PrivateServer, with_user};
 use crate::support::scene::Scene;
 
 /// What a person does, when all is as it should be again.
 fn mended(mut scene: Scene, server: &PrivateServer) {
-    // NOTE: here it should go on by itself.
-    scene.restart_after(|| ());
     scene.arrive(|sql| server.values(sql));
     scene.end_after_halt();
 }

@@ -48,7 +48,7 @@ pub fn patiently<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
 pub fn quiet(data: &Path, url: &str) -> Command {
     let mut command = tailwater(data);
     command.env("TAILWATER_HOST_ENABLED", "false").env("TAILWATER_TMUX_ENABLED", "false");
-    command.args(["run", "--database-url", url]);
+    command.env("TAILWATER_DATABASE_HALT_RETRY", "1s").args(["run", "--database-url", url]);
     command
 }
 
