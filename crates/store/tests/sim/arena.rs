@@ -1,7 +1,7 @@
 //! A real database that things happen to: killed sessions, held locks, restores, drops.
 //!
 //! A trigger writes down how each range moves, in the transaction that moves it, so that the auditor knows of every
-//! commit. Each database is made from a template that has the schema and the trigger: a projector that comes at once
+//! commit; a constraint refuses poison. Each database is made from a template that has the schema and the trigger: a projector that comes at once
 //! after a drop finds both.
 
 use std::future::pending;
@@ -47,7 +47,8 @@ const WRITE_DOWN: &str = "
         RETURN NULL;
     END $$;
     CREATE TRIGGER sim_pass AFTER UPDATE OF next ON tailwater_ranges
-        FOR EACH ROW WHEN (OLD.next <> NEW.next) EXECUTE FUNCTION sim_pass()";
+        FOR EACH ROW WHEN (OLD.next <> NEW.next) EXECUTE FUNCTION sim_pass();
+    ALTER TABLE system_metrics ADD CONSTRAINT no_poison CHECK (system_name <> 'poison')";
 
 const OURS: &str =
     "pg_stat_activity WHERE datname = current_database() AND application_name LIKE 'tailwater/%'";

@@ -11,10 +11,12 @@ use crate::arena::{Template, TimescaleArena};
 const STEPS_MAX: usize = 12;
 
 /// The history of a seed.
+///
+/// NOTE: of good events only, for the target halts at one that it cannot take: it keeps no quarantine yet.
 fn history(seed: u8) -> Vec<Step> {
     let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &[seed; 32]);
     let mut runner = TestRunner::new_with_rng(Config::default(), rng);
-    histories(Content::Good, STEPS_MAX).new_tree(&mut runner).unwrap().current()
+    histories(Content::Any, STEPS_MAX).new_tree(&mut runner).unwrap().current()
 }
 
 async fn live(seeds: std::ops::Range<u8>) {
