@@ -9,14 +9,6 @@ use crate::support::{Range, World, log, outcome, sample};
 const DAY: i64 = 86_400;
 
 /// Waits until somebody in this database waits for a lock.
-async fn until_blocked(world: &World) {
-    let sql = "SELECT count(*)::text FROM pg_locks WHERE NOT granted
-        AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
-    while world.text(sql).await == "0" {
-        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-    }
-}
-
 #[tokio::test]
 async fn two_lanes_write_into_a_new_day_side_by_side() {
     let Some(world) = World::new().await else { return };
@@ -36,7 +28,7 @@ async fn two_lanes_write_into_a_new_day_side_by_side() {
         .await;
     let tomorrow = [sample("a", DAY, 0)];
     let beside = async {
-        until_blocked(&world).await;
+        world.until_blocked().await;
         let applied = two.apply(&[sample("b", DAY, 0)]).await;
         world.execute("SELECT pg_advisory_unlock(7)").await;
         applied

@@ -3,7 +3,6 @@
 use event::Position;
 use projector::{ApplyError, ClaimError, Cursor, Digest, Divergence, Refusal, WriterId};
 
-use crate::pooler::until_blocked;
 use crate::support::{Range, World, claim_live, log, samples};
 
 #[tokio::test]
@@ -141,7 +140,7 @@ async fn a_live_range_that_is_cut_while_a_claim_waits_is_found_where_it_is_now()
         INSERT INTO tailwater_ranges (log_no, lo, next) SELECT log_no, 50, 50 FROM tailwater_logs";
     other.batch_execute(cut).await.unwrap();
     let committing = async {
-        until_blocked(&world).await;
+        world.until_blocked().await;
         other.batch_execute("COMMIT").await.unwrap();
     };
     let claiming = claim_live(&mut lane, WriterId::random(), Position(1), &|_| Ok(None));

@@ -72,19 +72,12 @@ async fn a_session_that_was_killed_is_tried_again() {
 }
 
 /// Waits until somebody waits for a lock.
-async fn until_blocked(world: &World) {
-    let sql = "SELECT count(*)::text FROM pg_locks WHERE NOT granted";
-    while world.text(sql).await == "0" {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-}
-
 /// Holds `agent_metrics` so that `applying` stops in mid-batch, and runs `then` while it does.
 async fn while_blocked<T>(world: &World, applying: impl Future<Output = T>, then: impl AsyncFnOnce()) -> T {
     let holder = world.database.client().await;
     holder.batch_execute("BEGIN; LOCK TABLE agent_metrics").await.unwrap();
     let meanwhile = async {
-        until_blocked(world).await;
+        world.until_blocked().await;
         then().await;
         holder.batch_execute("COMMIT").await.unwrap();
     };
@@ -132,7 +125,7 @@ async fn a_dropped_future_leaves_no_transaction_to_the_next() {
     let events = samples("b", 5);
     tokio::select! {
         applied = range.try_apply(&events) => panic!("applied through a lock: {applied:?}"),
-        () = until_blocked(&world) => {}
+        () = world.until_blocked() => {}
     }
     holder.batch_execute("COMMIT").await.unwrap();
     let error = target_error(range.try_apply(&events).await);
@@ -205,7 +198,7 @@ async fn a_session_that_is_killed_in_mid_commit_is_settled_by_the_next_claim() {
         .await;
     let events = samples("b", 3);
     let killing = async {
-        until_blocked(&world).await;
+        world.until_blocked().await;
         terminate(&world).await;
     };
     match tokio::join!(range.try_apply(&events), killing).0 {

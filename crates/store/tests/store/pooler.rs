@@ -169,19 +169,13 @@ async fn failures_leave_nothing_behind_either() {
     let events = samples("b", 5);
     tokio::select! {
         applied = range.try_apply(&events) => panic!("applied through a lock: {applied:?}"),
-        () = until_blocked(&world) => {}
+        () = world.until_blocked() => {}
     }
     drop(range);
     holder.batch_execute("COMMIT").await.unwrap();
     let mut again = world.range().await;
     assert_eq!(again.apply(&events).await.inserted, 5);
     nothing_is_left(&pooler).await;
-}
-
-pub(crate) async fn until_blocked(world: &World) {
-    while world.text("SELECT count(*)::text FROM pg_locks WHERE NOT granted").await == "0" {
-        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-    }
 }
 
 /// tokio-postgres names statements s0, s1, … in every process: one that another has left is met by ours.

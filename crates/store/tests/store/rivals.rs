@@ -7,7 +7,6 @@ use projector::{
 use store::TimescaleLane;
 use tokio_postgres::Client;
 
-use crate::pooler::until_blocked;
 use crate::support::{Range, World, claim_live, samples};
 
 async fn lane(world: &World, number: u32) -> TimescaleLane {
@@ -67,7 +66,7 @@ async fn a_blocked_claim_leaves_the_lanes_beside_it_alone() {
     let events = samples("a", 3);
     let applying = one.try_apply(&events);
     let claiming = async {
-        until_blocked(&world).await;
+        world.until_blocked().await;
         let mut two = lane(&world, 2).await;
         let error = blocked(claim(&mut two, Wanted::Oldest, &[Position(1)]).await);
         assert_eq!(error.kind(), ErrorKind::Busy, "{error}");

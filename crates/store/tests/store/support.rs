@@ -1,5 +1,7 @@
 //! A database, a target, a log; events by the dozen.
 
+use std::time::Duration;
+
 use event::wire::Decoded;
 use event::{AgentSample, Event, HostName, LogId, Position, Resources, State, Time, TokenUsage};
 use projector::{
@@ -111,6 +113,16 @@ impl World {
                  EXECUTE FUNCTION judge_{table}()"
         ))
         .await;
+    }
+
+    /// Waits until a session with this database waits for a lock. NOTE: the server has other tests' databases, too, and
+    /// who waits for a row waits for a transaction, which is in no database.
+    pub(crate) async fn until_blocked(&self) {
+        let sql = "SELECT count(*)::text FROM pg_locks JOIN pg_stat_activity USING (pid)
+            WHERE NOT granted AND datname = current_database()";
+        while self.text(sql).await == "0" {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
     }
 
     pub(crate) async fn count(&self, table: &str) -> i64 {
