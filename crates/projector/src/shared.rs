@@ -70,6 +70,11 @@ impl Known {
         self.ranges.live().is_some_and(|live| self.until.is_reached(live))
     }
 
+    /// Ranges that lanes work, but for this one.
+    fn busy_but(&self, own: Option<Position>) -> Vec<Position> {
+        self.busy.iter().copied().filter(|lo| Some(*lo) != own).collect()
+    }
+
     /// Warns that the database has refused events, unless it was told of others a short while ago.
     fn tell_refusals(&mut self, events: u64, now: Instant) {
         let is_due = self.refusals_told.is_none_or(|told| now.duration_since(told) >= REFUSALS_INTERVAL);
@@ -149,7 +154,7 @@ impl<S: Source, T> Shared<S, T> {
 
     /// Ranges that other lanes work than the one that holds `own`.
     pub(crate) fn busy(&self, own: Option<Position>) -> Vec<Position> {
-        self.known().busy.iter().copied().filter(|lo| Some(*lo) != own).collect()
+        self.known().busy_but(own)
     }
 
     /// A lane works `lo`.
@@ -192,7 +197,7 @@ impl<S: Source, T> Shared<S, T> {
     pub(crate) fn claimed(&self, claimed: &Claimed) {
         let mut known = self.known();
         let own = claimed.range.lo;
-        let mut held: Vec<Position> = known.busy.iter().copied().filter(|lo| *lo != own).collect();
+        let mut held = known.busy_but(Some(own));
         // NOTE: the live range has no end, and only a claim of its own lane changes it.
         held.extend(known.ranges.live_span().filter(|_| claimed.range.hi.is_some()).map(|span| span.lo));
         known.ranges.learn(&claimed.ranges, own, &held);
@@ -219,11 +224,7 @@ impl<S: Source, T> Shared<S, T> {
         }
         self.end_stall(&mut known, now);
         known.tell_refusals(taken.outcome.quarantined, now);
-        let is_over = known.outage.since().is_none();
         self.tell(&known, |status| {
-            if is_over {
-                status.error = None;
-            }
             status.totals.add(taken.outcome, taken.unavailable());
             let kept = status.quarantined.unwrap_or_default() + taken.outcome.quarantined;
             status.quarantined = Some(kept.saturating_sub(taken.outcome.released));
@@ -257,12 +258,7 @@ impl<S: Source, T> Shared<S, T> {
         if was_away && known.outage.since().is_none() {
             known.pulse.resumed(Instant::now());
         }
-        let is_over = known.outage.since().is_none();
-        self.tell(&known, |status| {
-            if is_over {
-                status.error = None;
-            }
-        });
+        self.tell(&known, |_| {});
     }
 
     /// A lane has ended.
@@ -317,6 +313,9 @@ impl<S: Source, T> Shared<S, T> {
             status.live_lag = known.pulse.live_lag(Instant::now());
             status.events_per_second = known.pulse.rate();
             status.outage_since = known.outage.since();
+            if known.reach == Reach::Reached && known.outage.since().is_none() {
+                status.error = None;
+            }
             // NOTE: what has halted tells so until another run reaches the database.
             if let Some(halt) = &known.halt {
                 (status.state, status.error) = (State::Halted, Some(halt.clone()));

@@ -7,7 +7,7 @@ use proptest::test_runner::FileFailurePersistence;
 use sim::arena::MemoryArena;
 use sim::database::MemoryTarget;
 use sim::history::History;
-use sim::steps::{Content, Step, histories};
+use sim::steps::{Step, histories};
 
 fn check(steps: Vec<Step>) {
     let mut builder = tokio::runtime::Builder::new_current_thread();
@@ -25,7 +25,7 @@ proptest! {
     })]
 
     #[test]
-    fn the_tables_are_the_logs_whatever_happened(steps in histories(Content::Any, 30)) {
+    fn the_tables_are_the_logs_whatever_happened(steps in histories(30)) {
         check(steps);
     }
 }

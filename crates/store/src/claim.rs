@@ -30,7 +30,7 @@ const TRIED: &str = "claiming a range";
 /// NOTE: whoever holds a range's row longer than this is ended, where it is a dead predecessor of ours, or waited
 /// for once more.
 const PATIENCE: &str = "SET LOCAL lock_timeout = '2s'";
-const FIND_LOG: &str = "SELECT log_no FROM tailwater_logs WHERE log_id = $1";
+pub(crate) const FIND_LOG: &str = "SELECT log_no FROM tailwater_logs WHERE log_id = $1";
 const ADD_LOG: &str =
     "INSERT INTO tailwater_logs (log_id, host) VALUES ($1, $2) ON CONFLICT (log_id) DO NOTHING";
 /// Two that claim a new log at once meet at the index of live ranges: the later one makes nothing.
@@ -366,7 +366,8 @@ pub(crate) fn bigint(position: Position) -> i64 {
     i64::try_from(position.0).unwrap_or(i64::MAX)
 }
 
-fn position(number: i64) -> Position {
+/// Back from there.
+pub(crate) fn position(number: i64) -> Position {
     Position(u64::try_from(number).unwrap_or_default())
 }
 

@@ -12,7 +12,7 @@ use tokio_postgres::types::Type;
 use super::keep::{Parameter, keep, release};
 use super::{Limit, Refusals};
 use crate::apply::{Counts, Writers};
-use crate::claim::bigint;
+use crate::claim::{FIND_LOG, bigint, position};
 use crate::connect::{Session, application_name, within};
 use crate::rows::Provenance;
 use crate::schema::{self, State};
@@ -25,7 +25,6 @@ const PAGE: i64 = 500;
 const PAGE_LIMIT: Duration = Duration::from_secs(300);
 
 const TRIED: &str = "reading the quarantine";
-const FIND_LOG: &str = "SELECT log_no FROM tailwater_logs WHERE log_id = $1";
 const COLUMNS: &str = "position, kind, sqlstate, message, (extract(epoch FROM at) * 1000000)::bigint";
 const MATCHES: &str = "log_no = $1 AND position BETWEEN $2 AND $3
     AND ($4::text IS NULL OR kind = $4) AND ($5::text IS NULL OR sqlstate = $5)";
@@ -323,8 +322,4 @@ impl Quarantine {
     ) -> Result<T, TargetError> {
         row.try_get(column).map_err(|error| self.session.error(TRIED, error))
     }
-}
-
-fn position(number: i64) -> Position {
-    Position(u64::try_from(number).unwrap_or_default())
 }
