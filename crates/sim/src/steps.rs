@@ -11,7 +11,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 
 use crate::database::POISON;
-use crate::events::{Draw, DrawnHost, draw_of, time};
+use crate::events::{Draw, DrawnHost, time};
 use crate::faults::{Call, Fault};
 use crate::log::Kept;
 use crate::settings;
@@ -87,15 +87,6 @@ pub enum Drawn {
     Unknown(u8, u8),
 }
 
-/// What events a history has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Content {
-    /// Good ones only: for a database that keeps no quarantine.
-    Good,
-    /// Some that a database refuses.
-    Any,
-}
-
 /// What of the settings a history draws.
 #[derive(Clone, Copy, Debug)]
 pub struct Tuning {
@@ -127,23 +118,6 @@ pub enum Begin {
     Near(usize, i64),
 }
 
-impl Step {
-    /// The same, or the next best, that a database does not refuse.
-    fn without_refusals(self) -> Self {
-        let good = |drawn| match drawn {
-            Drawn::Good(draw) => Drawn::Good(draw),
-            Drawn::Poison(number) | Drawn::Unknown(number, _) => Drawn::Good(draw_of(number.into())),
-        };
-        match self {
-            Self::Append { events, is_synced } => {
-                Self::Append { events: events.into_iter().map(good).collect(), is_synced }
-            }
-            Self::TakePoison => Self::WipeProgress,
-            step => step,
-        }
-    }
-}
-
 impl Tuning {
     /// No faults of its own: two lanes, and no limit.
     pub const PLAIN: Self = Self { backlog_lanes: 2, backlog_rate: None };
@@ -171,11 +145,8 @@ impl Drawn {
 }
 
 /// A history of up to this many steps.
-pub fn histories(content: Content, steps_max: usize) -> impl Strategy<Value = Vec<Step>> {
-    vec(steps(), 1..steps_max).prop_map(move |steps| match content {
-        Content::Any => steps,
-        Content::Good => steps.into_iter().map(Step::without_refusals).collect(),
-    })
+pub fn histories(steps_max: usize) -> impl Strategy<Value = Vec<Step>> {
+    vec(steps(), 1..steps_max)
 }
 
 fn tunings() -> impl Strategy<Value = Tuning> {
