@@ -7,21 +7,7 @@ mod support;
 use serde_json::{Value, json};
 use support::database::Database;
 use support::log::{Log, check_error};
-use support::{agent_line, eventually, json, record, tailwater};
-
-fn record_agents(log: &Log, name: &str, count: u64) {
-    let lines: String = (0..count).map(|second| agent_line(name, second, 1.0)).collect();
-    assert_eq!(json(&record(&log.data(), &lines))["accepted"], count);
-}
-
-fn project(log: &Log, url: &str) -> Value {
-    json(
-        &tailwater(&log.data())
-            .args(["project", "--until-head", "--json", "--database-url", url])
-            .output()
-            .unwrap(),
-    )
-}
+use support::{eventually, tailwater};
 
 /// How many rows each agent has, in the order of their names.
 fn agents(database: &Database) -> Vec<String> {
@@ -42,8 +28,8 @@ fn a_copy_that_runs_beside_its_original_is_told_and_nothing_is_lost() {
     let Some(database) = Database::create() else { return };
     let url = database.url();
     let mut original = Log::new(false);
-    record_agents(&original, "both", 30);
-    project(&original, &url);
+    original.record_agents("both", 30);
+    original.project(&url);
     let mut copy = Log::copy_of(&original);
     for log in [&mut original, &mut copy] {
         log.start_daemon_with(&["--database-url", &url]);
@@ -52,7 +38,7 @@ fn a_copy_that_runs_beside_its_original_is_told_and_nothing_is_lost() {
     let (halted, running) = eventually("one of them halts", || {
         number += 1;
         for (log, name) in [(&original, "original"), (&copy, "copy")] {
-            record_agents(log, &format!("{name}-{number}"), 5);
+            log.record_agents(&format!("{name}-{number}"), 5);
         }
         let is_halted = |log: &Log| log.status()["projection"]["state"] == "halted";
         match (is_halted(&original), is_halted(&copy)) {
@@ -68,7 +54,7 @@ fn a_copy_that_runs_beside_its_original_is_told_and_nothing_is_lost() {
     assert!(is_named && error.contains("`tailwater log adopt`") && !error.contains('\n'), "{error}");
     let status = tailwater(&halted.data()).args(["status", "--format", "json"]).output().unwrap();
     check_error(&status, 1, &["projecting has halted", "`tailwater log adopt`"]);
-    record_agents(halted, "after the halt", 5);
+    halted.record_agents("after the halt", 5);
     eventually_state(running, "live");
 
     halted.ask(&["adopt"]);
@@ -89,23 +75,23 @@ fn a_log_that_was_restored_from_an_older_copy_is_behind_its_database() {
     let Some(database) = Database::create() else { return };
     let url = database.url();
     let log = Log::new(false);
-    record_agents(&log, "kept", 30);
+    log.record_agents("kept", 30);
     let older = Log::copy_of(&log);
-    record_agents(&log, "lost", 20);
-    project(&log, &url);
+    log.record_agents("lost", 20);
+    log.project(&url);
 
     let refused =
         tailwater(&older.data()).args(["project", "--until-head", "--database-url", &url]).output().unwrap();
     let words = ["log behind database", "position 51", "position is 31", "`tailwater log adopt`"];
     check_error(&refused, 1, &words);
     // As far as the database and beyond, with other events.
-    record_agents(&older, "anew", 40);
+    older.record_agents("anew", 40);
     let refused =
         tailwater(&older.data()).args(["project", "--until-head", "--database-url", &url]).output().unwrap();
     check_error(&refused, 1, &["diverged: ", "position 50", "`tailwater log adopt`"]);
 
     older.ask(&["adopt"]);
-    let done = project(&older, &url);
+    let done = older.project(&url);
     assert_eq!((&done["inserted"], &done["present"]), (&json!(40), &json!(30)), "{done}");
     assert_eq!(agents(&database), ["anew 40", "kept 30", "lost 20"]);
 }
@@ -116,23 +102,23 @@ fn a_database_that_was_restored_from_an_older_dump_is_brought_up_again() {
     let Some(database) = Database::create() else { return };
     let url = database.url();
     let log = Log::new(false);
-    record_agents(&log, "first", 30);
-    project(&log, &url);
+    log.record_agents("first", 30);
+    log.project(&url);
     database.execute(
         "CREATE TABLE dump_of_ranges AS TABLE tailwater_ranges; CREATE TABLE dump_of_rows AS TABLE agent_metrics",
     );
-    record_agents(&log, "second", 30);
-    project(&log, &url);
+    log.record_agents("second", 30);
+    log.project(&url);
     database.execute(
         "TRUNCATE tailwater_ranges, agent_metrics; INSERT INTO tailwater_ranges TABLE dump_of_ranges;
          INSERT INTO agent_metrics TABLE dump_of_rows",
     );
-    let done = project(&log, &url);
+    let done = log.project(&url);
     assert_eq!((&done["read"], &done["inserted"]), (&json!(30), &json!(30)), "{done}");
     assert_eq!(agents(&database), ["first 30", "second 30"]);
     // And one that has its rows but no progress: everything there is compared, nothing comes twice.
     database.execute("TRUNCATE tailwater_ranges");
-    let done = project(&log, &url);
+    let done = log.project(&url);
     assert_eq!((&done["inserted"], &done["present"]), (&json!(0), &json!(60)), "{done}");
     assert_eq!(agents(&database), ["first 30", "second 30"]);
 }

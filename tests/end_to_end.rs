@@ -11,7 +11,7 @@ use std::time::Duration;
 use support::daemon::Daemon;
 use support::database::{Database, PrivateServer};
 use support::{agent_line, eventually, json, record, stderr, stdout, tailwater};
-use tempfile::tempdir;
+use tempfile::{TempDir, tempdir};
 
 /// The daemon without samplers: only what the test records.
 const QUIET: [(&str, &str); 2] = [("TAILWATER_HOST_ENABLED", "false"), ("TAILWATER_TMUX_ENABLED", "false")];
@@ -100,14 +100,21 @@ fn a_database_that_is_dropped_and_created_empty_fills_again_by_itself() {
     assert_eq!(again["inserted"], 50, "and by `project` alone: {again}");
 }
 
-#[test]
-fn an_event_that_the_database_refuses_is_kept_in_it_and_the_others_land() {
-    let Some(database) = Database::create() else { return };
+/// A log whose one event is in the database, which from then on refuses whatever is bad.
+fn log_before_a_check(database: &Database) -> TempDir {
     let home = tempdir().unwrap();
     let data = home.path().join("data");
     json(&record(&data, &agent_line("good", 1, 1.0)));
     project(&data, &database.url());
     database.execute("ALTER TABLE agent_metrics ADD CHECK (agent_name <> 'bad')");
+    home
+}
+
+#[test]
+fn an_event_that_the_database_refuses_is_kept_in_it_and_the_others_land() {
+    let Some(database) = Database::create() else { return };
+    let home = log_before_a_check(&database);
+    let data = home.path().join("data");
     let lines = agent_line("good", 2, 1.0) + &agent_line("bad", 2, 1.0) + &agent_line("good", 3, 1.0);
     json(&record(&data, &lines));
     let report = project(&data, &database.url());
@@ -124,11 +131,8 @@ fn an_event_that_the_database_refuses_is_kept_in_it_and_the_others_land() {
 #[test]
 fn many_events_that_the_database_refuses_halt_the_projection_and_not_the_recording() {
     let Some(database) = Database::create() else { return };
-    let home = tempdir().unwrap();
+    let home = log_before_a_check(&database);
     let data = home.path().join("data");
-    json(&record(&data, &agent_line("good", 1, 1.0)));
-    project(&data, &database.url());
-    database.execute("ALTER TABLE agent_metrics ADD CHECK (agent_name <> 'bad')");
     let daemon = quiet_daemon(&data, &database.url());
     let bad: String = (2..302).map(|second| agent_line("bad", second, 1.0)).collect();
     let lines = agent_line("good", 2, 1.0) + &bad + &agent_line("good", 3, 1.0);

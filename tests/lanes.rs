@@ -6,16 +6,11 @@ mod support;
 
 use serde_json::{Value, json};
 use support::database::Database;
+use support::eventually;
 use support::log::Log;
-use support::{agent_line, eventually, json, record};
 
 /// More than the live lane works off by itself, and fewer than a day has seconds: each has a time of its own.
 const MISSED: u64 = 80_000;
-
-fn record_agents(log: &Log, name: &str, count: u64) {
-    let lines: String = (0..count).map(|second| agent_line(name, second, 1.0)).collect();
-    assert_eq!(json(&record(&log.data(), &lines))["accepted"], count);
-}
 
 fn projection(log: &Log) -> Value {
     log.status()["projection"].clone()
@@ -36,19 +31,19 @@ fn what_is_new_arrives_while_what_was_missed_is_filled_behind_it() {
     let Some(database) = Database::create() else { return };
     let url = database.url();
     let mut log = Log::new(false);
-    record_agents(&log, "before", 10);
+    log.record_agents("before", 10);
     log.start_daemon_with(&["--database-url", &url]);
     eventually("the database has what there is", || (count(&database, "before") == 10).then_some(()));
     log.stop_daemon();
 
-    record_agents(&log, "missed", MISSED);
+    log.record_agents("missed", MISSED);
     // NOTE: slow enough that the backlog is there for as long as anybody needs to look.
     log.start_daemon_with(&["--database-url", &url, "--backlog-rate", "2000"]);
     // NOTE: new is what comes after the live lane has gone to the head.
     eventually("the backlog is known", || {
         (projection(&log)["backlog_events"].as_u64() > Some(0)).then_some(())
     });
-    record_agents(&log, "new", 10);
+    log.record_agents("new", 10);
     eventually("what is new arrives", || (count(&database, "new") == 10).then_some(()));
     let seen = projection(&log);
     assert!(seen["backlog_events"].as_u64().unwrap() > 0, "{seen}");

@@ -9,20 +9,7 @@ use serde_json::{Value, json};
 use support::database::Database;
 use support::files::{LARGE, break_journal, damage, fill, is_table};
 use support::log::{Log, both};
-use support::{agent_line, eventually, json, record, stderr, stdout, tailwater};
-
-fn agents(name: &str, count: u64) -> String {
-    (0..count).map(|second| agent_line(name, second, 1.0)).collect()
-}
-
-fn record_agents(log: &Log, name: &str, count: u64) {
-    assert_eq!(json(&record(&log.data(), &agents(name, count)))["accepted"], count);
-}
-
-fn project(log: &Log, url: &str) -> Value {
-    let arguments = ["project", "--until-head", "--json", "--database-url", url];
-    json(&tailwater(&log.data()).args(arguments).output().unwrap())
-}
+use support::{agent_lines, eventually, json, stderr, stdout, tailwater};
 
 fn rows(database: &Database) -> i64 {
     database.value("SELECT count(*) FROM agent_metrics")
@@ -52,7 +39,7 @@ fn eventually_halted(log: &Log) -> String {
 fn log_with_a_hole() -> Log {
     let log = Log::new(false);
     for name in ["first", "second", "third"] {
-        record_agents(&log, name, 100);
+        log.record_agents(name, 100);
     }
     break_journal(&log);
     let repaired = log.ask(&["repair"]);
@@ -64,7 +51,7 @@ fn log_with_a_hole() -> Log {
 fn a_hole_in_front_of_the_projector_is_counted_and_gone_over() {
     let (Some(database), Some(other)) = (Database::create(), Database::create()) else { return };
     let mut log = log_with_a_hole();
-    let done = project(&log, &database.url());
+    let done = log.project(&database.url());
     for (count, expected) in
         [("read", 301), ("sent", 201), ("inserted", 201), ("unavailable", 100), ("expired", 0)]
     {
@@ -95,9 +82,9 @@ fn what_is_imported_twice_is_in_the_database_once() {
         let name = if log.daemon.is_some() { "daemon" } else { "alone" };
         let before = logs(database_with_schema(&database));
         for _ in 0..2 {
-            assert_eq!(json(&log.import(agents(name, 500).as_bytes()))["imported"], 500);
+            assert_eq!(json(&log.import(agent_lines(name, 500).as_bytes()))["imported"], 500);
         }
-        let done = project(log, &database.url());
+        let done = log.project(&database.url());
         assert_eq!(
             (&done["read"], &done["inserted"], &done["present"]),
             (&json!(1_000), &json!(500), &json!(500))
@@ -110,11 +97,11 @@ fn what_is_imported_twice_is_in_the_database_once() {
         let elsewhere = HostName::new("elsewhere").unwrap();
         EventLog::open(&other.data(), &elsewhere, Settings::default()).unwrap().close().unwrap();
         assert_eq!(json(&other.import(&exported.stdout))["imported"], 1_000);
-        let done = project(&other, &database.url());
+        let done = other.project(&database.url());
         assert_eq!((&done["inserted"], &done["present"]), (&json!(0), &json!(1_000)), "{done}");
         assert_eq!(other.export(), log.export());
-        record_agents(&other, name, 1);
-        assert_eq!(project(&other, &database.url())["inserted"], 1, "its own event is another one");
+        other.record_agents(name, 1);
+        assert_eq!(other.project(&database.url())["inserted"], 1, "its own event is another one");
         let hosts: i64 = database.value("SELECT count(*) FROM agent_metrics WHERE host = 'elsewhere'");
         assert!(hosts > 0);
     });
@@ -136,7 +123,7 @@ fn what_the_database_has_can_be_trimmed_and_nothing_else() {
     let Some(database) = Database::create() else { return };
     let mut log = Log::new(false);
     log.start_daemon_with(&["--database-url", &database.url()]);
-    record_agents(&log, "zen", 200);
+    log.record_agents("zen", 200);
     eventually_live(&log);
     // The log is told within a second how far the database is.
     let trimmed = eventually("the database has it", || {
@@ -148,7 +135,7 @@ fn what_the_database_has_can_be_trimmed_and_nothing_else() {
         (&json!(201), &Value::Null),
         "{trimmed}"
     );
-    record_agents(&log, "yen", 10);
+    log.record_agents("yen", 10);
     let status = eventually_live(&log);
     assert_eq!(status["log"]["first_position"], 201);
     assert_eq!((status["projection"]["unavailable_events"].as_u64(), rows(&database)), (Some(0), 210));
@@ -156,7 +143,7 @@ fn what_the_database_has_can_be_trimmed_and_nothing_else() {
 
     // Another database has nothing: it is what the log is held back by from now on.
     log.start_daemon_with(&["--database-url", "postgres://nobody@127.0.0.1:9/nothing"]);
-    record_agents(&log, "xen", 10);
+    log.record_agents("xen", 10);
     let held = log.ask(&["trim", "--before", "1000"]);
     assert_eq!((&held["events"], &held["held_back_at"]), (&json!(0), &json!(1)), "{held}");
     log.stop_daemon();
@@ -171,10 +158,10 @@ fn an_adopted_log_is_a_new_one_to_the_database_and_what_is_there_stays() {
     let url = database.url();
     let mut log = Log::new(false);
     log.start_daemon_with(&["--database-url", &url]);
-    record_agents(&log, "zen", 100);
+    log.record_agents("zen", 100);
     eventually_live(&log);
     let adopted = log.ask(&["adopt"]);
-    record_agents(&log, "yen", 10);
+    log.record_agents("yen", 10);
     eventually("the daemon has claimed the new log", || {
         let next: Vec<i64> = database.values("SELECT next FROM tailwater_ranges ORDER BY log_no");
         (next == [101, 111]).then_some(())
@@ -193,7 +180,7 @@ fn an_adopted_log_is_a_new_one_to_the_database_and_what_is_there_stays() {
         (&json!(0), &json!(1)),
         "it has nothing of the new one"
     );
-    let done = project(&log, &url);
+    let done = log.project(&url);
     assert_eq!((&done["inserted"], &done["present"]), (&json!(0), &json!(110)), "{done}");
     assert_eq!((logs(&database), rows(&database)), (3, 110));
 }
@@ -203,7 +190,7 @@ fn an_adoption_while_the_database_is_away_forgets_what_it_had() {
     let Some(database) = Database::create() else { return };
     let mut log = Log::new(false);
     log.start_daemon_with(&["--database-url", &database.url()]);
-    record_agents(&log, "zen", 100);
+    log.record_agents("zen", 100);
     eventually_live(&log);
     // It lets itself be reached no more, and the daemon has known for a moment only how far it was.
     database.lock_out();
@@ -221,24 +208,24 @@ fn a_copy_that_went_its_own_way_halts_and_an_adoption_lets_it_go_on() {
     let Some(database) = Database::create() else { return };
     let url = database.url();
     let original = Log::new(false);
-    record_agents(&original, "both", 50);
-    project(&original, &url);
+    original.record_agents("both", 50);
+    original.project(&url);
     let mut copy = Log::copy_of(&original);
-    record_agents(&original, "original", 20);
-    project(&original, &url);
+    original.record_agents("original", 20);
+    original.project(&url);
 
-    record_agents(&copy, "copy", 30);
+    copy.record_agents("copy", 30);
     copy.start_daemon_with(&["--database-url", &url]);
     let error = eventually_halted(&copy);
     assert!(error.starts_with("diverged: ") && error.contains("`tailwater log adopt`"), "{error}");
-    record_agents(&copy, "copy again", 5);
+    copy.record_agents("copy again", 5);
     assert_eq!(rows(&database), 70, "nothing of the copy is there");
     copy.ask(&["adopt"]);
     eventually_live(&copy);
     assert_eq!((logs(&database), rows(&database)), (2, 105));
     assert_eq!(copy.status()["projection"]["error"], Value::Null);
-    record_agents(&original, "original again", 5);
-    assert_eq!(project(&original, &url)["inserted"], 5, "and the original goes on");
+    original.record_agents("original again", 5);
+    assert_eq!(original.project(&url)["inserted"], 5, "and the original goes on");
 }
 
 #[test]

@@ -160,7 +160,7 @@ impl SmallDisk {
             return None;
         };
         let process = Path::new("/proc").join(pid);
-        let user = fs::metadata(&data).unwrap();
+        let user = fs::metadata(data).unwrap();
         let user = std::os::unix::fs::MetadataExt::uid(&user);
         fs::create_dir(data.join("small")).unwrap();
         let path = fs::read_link(process.join("root")).unwrap().join("srv/small");

@@ -1,11 +1,8 @@
 //! Databases for the end-to-end tests: one of the shared server, or a whole server that a test may kill.
 
-use std::env;
-use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::path::Path;
 
-use store::testing::{TestDatabase, connect, skip};
-use tempfile::TempDir;
+use store::testing::{TestDatabase, connect};
 use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
 use tokio_postgres::Client;
@@ -125,8 +122,7 @@ impl Held {
 
 /// A whole server of one test, which may stop it as it likes.
 pub struct PrivateServer {
-    script: PathBuf,
-    dir: TempDir,
+    server: store::testing::PrivateServer,
     url: String,
     runtime: Runtime,
 }
@@ -134,26 +130,9 @@ pub struct PrivateServer {
 impl PrivateServer {
     /// Makes and starts it; `None`, after saying so, where none can be made.
     pub fn up() -> Option<Self> {
-        let Some(script) = env::var_os("TAILWATER_TEST_TIMESCALEDB").map(PathBuf::from) else {
-            skip("TAILWATER_TEST_TIMESCALEDB is not set: run the tests by scripts/test");
-            return None;
-        };
-        // NOTE: the server's own user must be able to reach it.
-        let dir = tempfile::Builder::new().prefix("tailwater-pg-").tempdir().expect("a folder");
-        let made = Command::new(&script)
-            .args(["private", "up"])
-            .arg(dir.path().join("server"))
-            .arg("0")
-            .stderr(Stdio::inherit())
-            .output()
-            .expect("scripts/timescaledb runs");
-        if made.status.code() == Some(3) {
-            skip("the tests use somebody else's server, which they may not stop");
-            return None;
-        }
-        assert!(made.status.success(), "scripts/timescaledb private up: {}", made.status);
-        let url = String::from_utf8_lossy(&made.stdout).trim().to_owned();
-        Some(Self { script, dir, url, runtime: Runtime::new().expect("a runtime") })
+        let server = store::testing::PrivateServer::up()?;
+        let url = server.url().secret();
+        Some(Self { server, url, runtime: Runtime::new().expect("a runtime") })
     }
 
     pub fn url(&self) -> &str {
@@ -162,21 +141,21 @@ impl PrivateServer {
 
     /// In order: connections are told, and cut.
     pub fn stop_fast(&self) {
-        self.script(&["private", "stop"], &["fast"]);
+        self.server.stop("fast");
     }
 
     /// A crash: no checkpoint, connections cut.
     pub fn stop_immediately(&self) {
-        self.script(&["private", "stop"], &["immediate"]);
+        self.server.stop("immediate");
     }
 
     /// SIGKILL: nobody is told anything.
     pub fn kill(&self) {
-        self.script(&["private", "stop"], &["kill"]);
+        self.server.stop("kill");
     }
 
     pub fn start(&self) {
-        self.script(&["private", "start"], &[]);
+        self.server.start();
     }
 
     /// The first column; fails while the server is not ready.
@@ -233,28 +212,7 @@ impl PrivateServer {
     }
 
     /// Its data directory, where the server runs on this machine's files.
-    pub fn data_dir(&self) -> PathBuf {
-        self.dir.path().join("server")
-    }
-
-    fn script(&self, before: &[&str], after: &[&str]) {
-        let status = Command::new(&self.script)
-            .args(before)
-            .arg(self.dir.path().join("server"))
-            .args(after)
-            .stdout(Stdio::null())
-            .status()
-            .expect("scripts/timescaledb runs");
-        assert!(status.success(), "scripts/timescaledb {before:?} {after:?}: {status}");
-    }
-}
-
-impl Drop for PrivateServer {
-    fn drop(&mut self) {
-        let _ = Command::new(&self.script)
-            .args(["private", "down"])
-            .arg(self.dir.path().join("server"))
-            .stdout(Stdio::null())
-            .status();
+    pub fn data_dir(&self) -> &Path {
+        self.server.data_dir()
     }
 }

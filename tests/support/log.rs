@@ -7,7 +7,7 @@ use serde_json::Value;
 use tempfile::{TempDir, tempdir};
 
 use super::daemon::Daemon;
-use super::{run_with, stderr, stdout, tailwater};
+use super::{agent_lines, json, record, run_with, stderr, stdout, tailwater};
 
 /// A data directory, and maybe a daemon that has it; its samplers are off, so that it appends nothing itself.
 pub struct Log {
@@ -59,7 +59,7 @@ impl Log {
 
     /// The answer of a command that must end well.
     pub fn ask(&self, arguments: &[&str]) -> Value {
-        super::json(&self.log(&[arguments, &["--format", "json"]].concat()))
+        json(&self.log(&[arguments, &["--format", "json"]].concat()))
     }
 
     pub fn import(&self, input: &[u8]) -> Output {
@@ -73,6 +73,17 @@ impl Log {
     pub fn status(&self) -> Value {
         let output = tailwater(&self.data()).args(["status", "--format", "json"]).output().unwrap();
         serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{}", stderr(&output)))
+    }
+
+    /// Records so many samples of one agent, a second apart.
+    pub fn record_agents(&self, name: &str, count: u64) {
+        assert_eq!(json(&record(&self.data(), &agent_lines(name, count)))["accepted"], count);
+    }
+
+    /// Projects everything; gives the report.
+    pub fn project(&self, url: &str) -> Value {
+        let arguments = ["project", "--until-head", "--json", "--database-url", url];
+        json(&tailwater(&self.data()).args(arguments).output().unwrap())
     }
 
     pub fn spawn(&self, arguments: &[&str]) -> Child {

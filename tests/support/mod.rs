@@ -79,14 +79,24 @@ pub fn agent_line(agent: &str, second: u64, cpu: f64) -> String {
     ) + "\n"
 }
 
+/// The samples of one agent, a second apart.
+pub fn agent_lines(agent: &str, count: u64) -> String {
+    (0..count).map(|second| agent_line(agent, second, 1.0)).collect()
+}
+
 /// Looks again and again until `look` gives something; a test that waits too long has failed.
-pub fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+pub fn eventually<T>(what: &str, look: impl FnMut() -> Option<T>) -> T {
+    within(Duration::from_secs(60), Duration::from_millis(20), what, look)
+}
+
+/// The same with this patience, and this pause between two looks.
+pub fn within<T>(patience: Duration, pause: Duration, what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     let began = Instant::now();
     loop {
         if let Some(found) = look() {
             return found;
         }
-        assert!(began.elapsed() < Duration::from_secs(60), "{what}: not within a minute");
-        std::thread::sleep(Duration::from_millis(20));
+        assert!(began.elapsed() < patience, "{what}: not within {} s", patience.as_secs());
+        std::thread::sleep(pause);
     }
 }

@@ -16,7 +16,7 @@ use tempfile::TempDir;
 use super::client::{Answer, put};
 use super::daemon::Daemon;
 use super::oracle::lines;
-use super::{json, record, run_with, stderr, tailwater};
+use super::{json, record, run_with, stderr, tailwater, within};
 
 /// What the daemon says at the start of an outage.
 pub const AWAY: &str = "; recording goes on, projecting resumes by itself";
@@ -33,15 +33,8 @@ const PATIENCE: Duration = Duration::from_secs(90);
 const LOOK_PAUSE: Duration = Duration::from_millis(100);
 
 /// Looks now and then until `look` gives something.
-pub fn patiently<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    let began = Instant::now();
-    loop {
-        if let Some(found) = look() {
-            return found;
-        }
-        assert!(began.elapsed() < PATIENCE, "{what}: not within {} s", PATIENCE.as_secs());
-        std::thread::sleep(LOOK_PAUSE);
-    }
+pub fn patiently<T>(what: &str, look: impl FnMut() -> Option<T>) -> T {
+    within(PATIENCE, LOOK_PAUSE, what, look)
 }
 
 /// The daemon without samplers, so that only the test records.

@@ -1,7 +1,7 @@
 //! A whole server of one test, which may stop it, and change its settings, as it likes.
 
 use std::env;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use uuid::Uuid;
@@ -37,7 +37,7 @@ impl PrivateServer {
         command.args(["private", "up"]).arg(&dir).arg("0").stderr(Stdio::inherit());
         let made = command.output().expect("scripts/timescaledb runs");
         if made.status.code() == Some(EXIT_NO_INSTALLATION) {
-            skip("the tests use somebody else's server, which they may not change");
+            skip("the tests use somebody else's server, which they may neither stop nor change");
             return None;
         }
         assert!(made.status.success(), "scripts/timescaledb private up: {}", made.status);
@@ -49,6 +49,35 @@ impl PrivateServer {
     #[must_use]
     pub const fn url(&self) -> &DatabaseUrl {
         &self.url
+    }
+
+    /// Its data directory, where it runs on this machine's files.
+    #[must_use]
+    pub fn data_dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Stops it as the script knows to: `fast` (sessions are told), `immediate` (as a crash), `kill` (SIGKILL).
+    ///
+    /// # Panics
+    /// When it does not stop.
+    pub fn stop(&self, how: &str) {
+        self.script("stop", &[how]);
+    }
+
+    /// Starts it again.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub fn start(&self) {
+        self.script("start", &[]);
+    }
+
+    fn script(&self, verb: &str, more: &[&str]) {
+        let mut command = Command::new(&self.script);
+        command.args(["private", verb]).arg(&self.dir).args(more).stdout(Stdio::null());
+        let status = command.status().expect("scripts/timescaledb runs");
+        assert!(status.success(), "scripts/timescaledb private {verb}: {status}");
     }
 
     /// The same by its unix socket, where that can be reached from here.

@@ -3,7 +3,7 @@
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use sim::history::History;
-use sim::steps::{Content, Step, histories};
+use sim::steps::{Step, histories};
 
 use crate::arena::{Template, TimescaleArena};
 
@@ -16,7 +16,7 @@ const STEPS_MAX: usize = 12;
 fn history(seed: u8) -> Vec<Step> {
     let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &[seed; 32]);
     let mut runner = TestRunner::new_with_rng(Config::default(), rng);
-    histories(Content::Any, STEPS_MAX).new_tree(&mut runner).unwrap().current()
+    histories(STEPS_MAX).new_tree(&mut runner).unwrap().current()
 }
 
 async fn live(seeds: std::ops::Range<u8>) {
