@@ -14,6 +14,7 @@ mod ranges;
 mod rate;
 mod settings;
 mod shared;
+mod sieve;
 mod source;
 mod status;
 mod step;
@@ -25,6 +26,7 @@ pub use parts::Parts;
 pub use project::{Projector, Until};
 pub use ranges::Span;
 pub use settings::Settings;
+pub use sieve::{Select, Sieve, kept_from};
 pub use source::{Ends, LogIdentity, ReadLimits, Source, SourceError};
 pub use status::{State, Status, Totals};
 pub use target::{

@@ -26,7 +26,7 @@ pub(crate) struct Shared<S, T> {
     pub(crate) source: Arc<S>,
     pub(crate) target: Arc<T>,
     pub(crate) settings: Settings,
-    parts: Parts,
+    pub(crate) parts: Parts,
     status: watch::Sender<Status>,
     known: Mutex<Known>,
     /// One backlog lane claims at a time: else two could want the same range.
@@ -219,13 +219,13 @@ impl<S: Source, T> Shared<S, T> {
         known.pulse.reached(live);
         // NOTE: what only confirms a range is no progress.
         let now = Instant::now();
-        if taken.sent + taken.unavailable() > 0 {
+        if taken.to.next > taken.from.next {
             known.pulse.committed(lane, now);
         }
         self.end_stall(&mut known, now);
         known.tell_refusals(taken.outcome.quarantined, now);
         self.tell(&known, |status| {
-            status.totals.add(taken.outcome, taken.unavailable());
+            status.totals.add(taken.outcome, taken.expired, taken.unavailable());
             let kept = status.quarantined.unwrap_or_default() + taken.outcome.quarantined;
             status.quarantined = Some(kept.saturating_sub(taken.outcome.released));
         });

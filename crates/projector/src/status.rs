@@ -11,7 +11,7 @@ use crate::target::ApplyOutcome;
 /// `sent = inserted + present + quarantined`; a count is added only when its COMMIT is known.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Totals {
-    /// Positions taken from the log.
+    /// Positions taken from the log, but for events that were not wanted.
     pub read: u64,
     /// Events sent to the database.
     pub sent: u64,
@@ -30,9 +30,10 @@ pub struct Totals {
 }
 
 impl Totals {
-    /// Adds a batch that was committed: events that were sent, or positions of a hole that were passed over.
-    pub(crate) fn add(&mut self, outcome: ApplyOutcome, unavailable: u64) {
-        self.read += outcome.sent() + unavailable;
+    /// Adds a batch that was committed: events that were sent, that have expired, or positions of a hole.
+    pub(crate) fn add(&mut self, outcome: ApplyOutcome, expired: u64, unavailable: u64) {
+        self.read += outcome.sent() + expired + unavailable;
+        self.expired += expired;
         self.sent += outcome.sent();
         self.inserted += outcome.inserted;
         self.present += outcome.present;

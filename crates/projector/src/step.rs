@@ -1,9 +1,12 @@
 //! One step of a range: a batch of events, or the way over a hole.
 
+use std::time::SystemTime;
+
 use event::wire::Decoded;
 use event::{Entry, Hole, Position, Stretch, Time};
 
 use crate::halt::Halt;
+use crate::sieve::Sieve;
 use crate::source::SourceError;
 use crate::target::{ApplyOutcome, Batch, Cursor, Digest, WriterId};
 
@@ -13,6 +16,10 @@ pub(crate) struct Step {
     from: Cursor,
     to: Cursor,
     stretch: Stretch,
+    /// The time of the last event of a known kind, sent or not.
+    time: Option<Time>,
+    /// Events that the database would not keep.
+    expired: u64,
 }
 
 /// A hole that a step goes over, from where the range was.
@@ -27,9 +34,13 @@ struct Skipped {
 pub(crate) struct Taken {
     /// How many events were sent.
     pub(crate) sent: u64,
+    /// How many were not, because the database would not keep them.
+    pub(crate) expired: u64,
     /// The last event's time.
     pub(crate) time: Option<Time>,
-    /// Where the range is if it took effect.
+    /// Where the range was.
+    pub(crate) from: Cursor,
+    /// Where it is if it took effect.
     pub(crate) to: Cursor,
     /// What became of the events, if it took effect.
     pub(crate) outcome: ApplyOutcome,
@@ -56,7 +67,19 @@ impl Step {
             None => stretch,
         };
         let to = cursor_after(&stretch, from);
-        Ok(Self { from, to, stretch })
+        let time = match &stretch {
+            Stretch::Events(entries) => entries.iter().rev().find_map(time_of),
+            Stretch::Hole(_) => None,
+        };
+        Ok(Self { from, to, stretch, time, expired: 0 })
+    }
+
+    /// Takes out what is not sent. The cursor is behind it all the same.
+    pub(crate) fn sift(mut self, sieve: &Sieve, now: SystemTime) -> Self {
+        if let Stretch::Events(entries) = &mut self.stretch {
+            self.expired = sieve.sift(entries, now);
+        }
+        self
     }
 
     /// Where the range is afterwards.
@@ -79,7 +102,8 @@ impl Step {
             Stretch::Events(_) => None,
             Stretch::Hole(hole) => Some(Skipped { from: self.from.next, hole }),
         };
-        Taken { sent: self.events(), time: self.time(), to: self.to, outcome, skipped }
+        let Self { from, to, time, expired, .. } = *self;
+        Taken { sent: self.events(), expired, time, from, to, outcome, skipped }
     }
 
     /// How many events it sends.
@@ -88,12 +112,6 @@ impl Step {
             Stretch::Events(entries) => entries.len() as u64,
             Stretch::Hole(_) => 0,
         }
-    }
-
-    /// The time of the last event of a known kind.
-    fn time(&self) -> Option<Time> {
-        let Stretch::Events(entries) = &self.stretch else { return None };
-        entries.iter().rev().find_map(time_of)
     }
 }
 

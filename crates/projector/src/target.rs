@@ -147,9 +147,9 @@ pub struct Batch<'a> {
     pub from: Cursor,
     /// How far it is afterwards.
     pub to: Cursor,
-    /// Dense entries from `from.next` up to `to.next`; every one is an event of a known kind. Without any, and
-    /// with `to` beyond `from`: a hole, whose positions have no events; the digest stays. Without any, and with
-    /// `to` as `from`, the batch only confirms that the range is where it should be.
+    /// Entries from `from.next` up to `to.next`, in order: those that are to be sent, of known kinds and others.
+    /// Without any, and with `to` beyond `from`: positions of a hole, or of events that are not sent. Without any,
+    /// and with `to` as `from`, the batch only confirms that the range is where it should be.
     pub entries: &'a [Entry],
 }
 

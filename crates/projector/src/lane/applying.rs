@@ -32,7 +32,8 @@ impl<S: Source, T: Target> Worker<'_, S, T> {
                 Next::Apply(stretch) => stretch,
                 Next::Turn(turn) => return Ok(turn),
             };
-            let step = Step::new(cursor, stretch, range.hi)?;
+            let parts = &self.shared.parts;
+            let step = Step::new(cursor, stretch, range.hi)?.sift(&parts.sieve, (parts.now)());
             if !self.may_send(step.events()).await {
                 return Ok(End::Done.into());
             }
@@ -40,9 +41,9 @@ impl<S: Source, T: Target> Worker<'_, S, T> {
             self.began = Instant::now();
             let read_ahead = self.read(step.to().next, range.hi);
             let (applied, following) = tokio::join!(lane.apply(&batch), read_ahead);
-            let from = std::mem::replace(&mut cursor, step.to()).next;
+            cursor = step.to();
             match applied {
-                Ok(outcome) => self.applied(range.lo, from, &step.taken(outcome)).await?,
+                Ok(outcome) => self.applied(range.lo, &step.taken(outcome)).await?,
                 Err(ApplyError::Overtaken { lo }) => return Ok(End::Overtaken(lo).into()),
                 Err(ApplyError::Unsettled { outcome, source }) => {
                     let (lo, taken) = (range.lo, step.taken(outcome));
@@ -167,10 +168,11 @@ impl<S: Source, T: Target> Worker<'_, S, T> {
         }
     }
 
-    async fn applied(&mut self, lo: Position, from: Position, taken: &Taken) -> Result<(), Halt> {
+    async fn applied(&mut self, lo: Position, taken: &Taken) -> Result<(), Halt> {
         let (told, sent) = (taken.outcome.sent(), taken.sent);
         if told != sent {
-            return Err(Halt::Miscounted { from, to: taken.to.next.before(), sent, told });
+            let (from, to) = (taken.from.next, taken.to.next.before());
+            return Err(Halt::Miscounted { from, to, sent, told });
         }
         self.overtaken = 0;
         self.tell_hole(taken).await;

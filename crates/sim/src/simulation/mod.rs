@@ -251,7 +251,7 @@ impl Simulation {
         let began = Instant::now();
         let seed = self.draw(|chance| chance.u64(..));
         let now = move || SystemTime::UNIX_EPOCH + began.elapsed();
-        let parts = Parts { seed, now: Arc::new(now) };
+        let parts = Parts { seed, now: Arc::new(now), ..Parts::default() };
         Projector::with_parts(Arc::clone(&self.log), Arc::clone(&self.target), self.plan.settings, parts)
     }
 
