@@ -4,6 +4,8 @@
 -- The metric tables keep the names and columns of the Go package's; `host`, the provenance (log_no, position)
 -- and the newer fields stand behind them. Every row says which event made it. NULL is "not measured".
 -- NOTE: no foreign key leads from the metric tables to tailwater_logs: it would cost a lookup for every row.
+-- The texts of the keys are compared byte by byte, whatever the database's collation is: a COPY spends much of its
+-- time on that (docs/benchmarks.md).
 
 CREATE TABLE tailwater_logs (
     log_no     integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -69,7 +71,7 @@ COMMENT ON COLUMN tailwater_quarantine.first_at IS 'When it was first refused; a
 
 CREATE TABLE system_metrics (
     time             timestamptz NOT NULL,
-    system_name      text        NOT NULL,
+    system_name      text COLLATE "C" NOT NULL,
     cpu_percent      double precision,
     mem_used_bytes   bigint,
     mem_limit_bytes  bigint,
@@ -78,7 +80,7 @@ CREATE TABLE system_metrics (
     net_tx_bytes     bigint,
     disk_read_bytes  bigint,
     disk_write_bytes bigint,
-    host             text        NOT NULL,
+    host             text COLLATE "C" NOT NULL,
     log_no           integer     NOT NULL,
     position         bigint      NOT NULL,
     PRIMARY KEY (system_name, host, time)
@@ -86,7 +88,7 @@ CREATE TABLE system_metrics (
 
 CREATE TABLE agent_metrics (
     time             timestamptz NOT NULL,
-    agent_name       text        NOT NULL,
+    agent_name       text COLLATE "C" NOT NULL,
     role             text        NOT NULL DEFAULT '',
     tool             text        NOT NULL DEFAULT '',
     runtime          text        NOT NULL DEFAULT '',
@@ -99,7 +101,7 @@ CREATE TABLE agent_metrics (
     net_tx_bytes     bigint,
     disk_read_bytes  bigint,
     disk_write_bytes bigint,
-    host             text        NOT NULL,
+    host             text COLLATE "C" NOT NULL,
     log_no           integer     NOT NULL,
     position         bigint      NOT NULL,
     PRIMARY KEY (agent_name, host, time)
@@ -107,11 +109,11 @@ CREATE TABLE agent_metrics (
 
 CREATE TABLE channel_metrics (
     time           timestamptz NOT NULL,
-    channel_name   text        NOT NULL,
+    channel_name   text COLLATE "C" NOT NULL,
     message_count  bigint      NOT NULL,
     member_count   bigint,
     reaction_count bigint      NOT NULL,
-    host           text        NOT NULL,
+    host           text COLLATE "C" NOT NULL,
     log_no         integer     NOT NULL,
     position       bigint      NOT NULL,
     PRIMARY KEY (channel_name, host, time)
@@ -119,8 +121,8 @@ CREATE TABLE channel_metrics (
 
 CREATE TABLE token_metrics (
     time             timestamptz NOT NULL,
-    agent_name       text        NOT NULL,
-    model            text        NOT NULL,
+    agent_name       text COLLATE "C" NOT NULL,
+    model            text COLLATE "C" NOT NULL,
     input_tokens     bigint      NOT NULL,
     output_tokens    bigint      NOT NULL,
     cache_read       bigint      NOT NULL DEFAULT 0,
@@ -128,11 +130,11 @@ CREATE TABLE token_metrics (
     cost_usd         double precision,
     tool             text        NOT NULL DEFAULT '',
     session_id       text        NOT NULL DEFAULT '',
-    message_id       text        NOT NULL DEFAULT '',
+    message_id       text COLLATE "C" NOT NULL DEFAULT '',
     cache_create_1h  bigint      NOT NULL DEFAULT 0,
     reasoning_tokens bigint      NOT NULL DEFAULT 0,
     final            boolean     NOT NULL DEFAULT false,
-    host             text        NOT NULL,
+    host             text COLLATE "C" NOT NULL,
     log_no           integer     NOT NULL,
     position         bigint      NOT NULL,
     PRIMARY KEY (agent_name, host, model, time, message_id)
@@ -141,13 +143,13 @@ COMMENT ON COLUMN token_metrics.cost_usd IS 'The cost as reported; the computed 
 
 CREATE TABLE agent_states (
     time       timestamptz NOT NULL,
-    agent_name text        NOT NULL,
+    agent_name text COLLATE "C" NOT NULL,
     role       text        NOT NULL DEFAULT '',
     tool       text        NOT NULL DEFAULT '',
     runtime    text        NOT NULL DEFAULT '',
     state      text        NOT NULL DEFAULT '',
     started_at timestamptz,
-    host       text        NOT NULL,
+    host       text COLLATE "C" NOT NULL,
     log_no     integer     NOT NULL,
     position   bigint      NOT NULL,
     PRIMARY KEY (agent_name, host, time)
@@ -158,9 +160,9 @@ CREATE TABLE gaps (
     from_time timestamptz NOT NULL,
     to_time   timestamptz NOT NULL,
     events    bigint      NOT NULL,
-    what      text        NOT NULL,
+    what      text COLLATE "C" NOT NULL,
     reason    text        NOT NULL,
-    host      text        NOT NULL,
+    host      text COLLATE "C" NOT NULL,
     log_no    integer     NOT NULL,
     position  bigint      NOT NULL,
     PRIMARY KEY (host, time, what)

@@ -17,6 +17,7 @@
 //! claim reads the progress row.
 
 mod batch;
+mod order;
 mod round;
 mod write;
 

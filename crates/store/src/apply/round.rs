@@ -124,7 +124,8 @@ impl Round {
         piece: Piece<'_>,
         before: &str,
     ) -> Result<u64, tokio_postgres::Error> {
-        copy_in(session, before, &mut self.statement, &merge::copy_sql(self.table), piece).await
+        let sql = merge::copy_sql(self.table);
+        copy_in(session, before, &mut self.statement, &sql, piece.provenance, || piece.events()).await
     }
 
     /// Merges what is staged; of what is refused, half by half.

@@ -5,14 +5,16 @@
 //! do, and two for each halving otherwise. What turns out to meet its keys goes the way round.
 
 use std::pin::pin;
+use std::sync::OnceLock;
 
-use bytes::BytesMut;
-use event::Kind;
+use bytes::{Bytes, BytesMut};
+use event::{Event, Kind, Position};
 use futures_util::SinkExt;
 use projector::{Entry, TargetError};
 use tokio_postgres::error::SqlState;
 
 use super::batch::{Counts, Piece, Pieces};
+use super::order::by_series;
 use super::round::Round;
 use crate::connect::{Prepared, Session};
 use crate::copy;
@@ -178,7 +180,12 @@ impl TableWriter {
         piece: Piece<'_>,
         before: &str,
     ) -> Result<Copied, TargetError> {
-        let error = match self.try_copy(session, piece, before).await {
+        let order = OnceLock::new();
+        let sent = || order.get_or_init(|| by_series(piece));
+        let rows = || sent().iter().map(|(_, position, event)| (*position, *event));
+        let sql = self.table.copy_sql();
+        let copied = copy_in(session, before, &mut self.straight, &sql, piece.provenance, rows).await;
+        let error = match copied {
             Ok(rows) if rows == piece.count as u64 => return Ok(Copied::All),
             Ok(_) => return Ok(Copied::NotAll),
             Err(error) => error,
@@ -187,22 +194,16 @@ impl TableWriter {
             return Ok(Copied::NotAll);
         }
         if let Some(reason) = error::refusal(&error) {
-            return Ok(Copied::Refused { reason, row: error::copy_row(&error) });
+            // NOTE: the server counts the rows as they were sent, from 1.
+            let nth = error::copy_row(&error).and_then(|row| row.checked_sub(1));
+            let place = nth.and_then(|nth| sent().get(nth)).map(|(place, ..)| place + 1);
+            return Ok(Copied::Refused { reason, row: place });
         }
         // Two lanes that send each other's keys in different orders; sorted by key they meet in one.
         if error.code() == Some(&SqlState::T_R_DEADLOCK_DETECTED) {
             self.way = Way::Round;
         }
         Err(session.error(&format!("copying into {}", self.table.name), error))
-    }
-
-    async fn try_copy(
-        &mut self,
-        session: &Session,
-        piece: Piece<'_>,
-        before: &str,
-    ) -> Result<u64, tokio_postgres::Error> {
-        copy_in(session, before, &mut self.straight, &self.table.copy_sql(), piece).await
     }
 }
 
@@ -211,25 +212,54 @@ pub(super) async fn roll_back(session: &Session) -> Result<(), TargetError> {
     session.roll_back("going back to the savepoint", ROLLBACK_TO).await
 }
 
-/// Runs `before` and the COPY; the first round trip is shared. Returns how many rows the server took.
-pub(super) async fn copy_in(
+/// Runs `before` and the COPY; the first round trip is shared, and used to put the rows in order and to encode the
+/// first of them. Returns how many rows the server took.
+pub(super) async fn copy_in<'a, R: Iterator<Item = (Position, &'a Event)>>(
     session: &Session,
     before: &str,
     statement: &mut Prepared,
     sql: &str,
-    piece: Piece<'_>,
+    provenance: Provenance<'_>,
+    rows: impl FnOnce() -> R,
 ) -> Result<u64, tokio_postgres::Error> {
-    let mut sink = pin!(session.copy_in(before, statement, sql).await?);
-    let mut buffer = BytesMut::with_capacity(CHUNK_BYTES + ROW_BYTES);
-    copy::header(&mut buffer);
-    for (position, event) in piece.events() {
-        piece.provenance.row(event, position, &mut buffer);
-        if buffer.len() >= CHUNK_BYTES {
-            sink.feed(buffer.split().freeze()).await?;
-            buffer.reserve(CHUNK_BYTES + ROW_BYTES);
-        }
+    let beginning = async {
+        let mut chunks = Chunks { rows: rows(), provenance, buffer: BytesMut::new(), is_through: false };
+        copy::header(&mut chunks.buffer);
+        let first = chunks.next();
+        (chunks, first)
+    };
+    let (sink, (chunks, first)) = tokio::join!(biased; session.copy_in(before, statement, sql), beginning);
+    let mut sink = pin!(sink?);
+    for chunk in first.into_iter().chain(chunks) {
+        sink.feed(chunk).await?;
     }
-    copy::trailer(&mut buffer);
-    sink.feed(buffer.freeze()).await?;
     sink.finish().await
+}
+
+/// A stream of rows, in pieces of about [`CHUNK_BYTES`].
+struct Chunks<'a, R> {
+    rows: R,
+    provenance: Provenance<'a>,
+    buffer: BytesMut,
+    is_through: bool,
+}
+
+impl<'a, R: Iterator<Item = (Position, &'a Event)>> Iterator for Chunks<'_, R> {
+    type Item = Bytes;
+
+    fn next(&mut self) -> Option<Bytes> {
+        if self.is_through {
+            return None;
+        }
+        self.buffer.reserve(CHUNK_BYTES + ROW_BYTES);
+        for (position, event) in &mut self.rows {
+            self.provenance.row(event, position, &mut self.buffer);
+            if self.buffer.len() >= CHUNK_BYTES {
+                return Some(self.buffer.split().freeze());
+            }
+        }
+        copy::trailer(&mut self.buffer);
+        self.is_through = true;
+        Some(self.buffer.split().freeze())
+    }
 }

@@ -5,10 +5,10 @@ use projector::{ApplyError, ErrorKind};
 
 use crate::support::{World, log, outcome, sample, seconds};
 
-/// The sample of an agent; the second one of a batch waits for the other lane's.
-fn step(agent: &str, role: &str) -> Event {
-    let Event::AgentSample(it) = sample(agent, 0, 0) else { unreachable!() };
-    Event::AgentSample(AgentSample { role: role.into(), time: seconds(0), ..it })
+/// A sample of the one agent; the second one of a batch waits for the other lane's.
+fn step(at: i64, role: &str) -> Event {
+    let Event::AgentSample(it) = sample("a", 0, 0) else { unreachable!() };
+    Event::AgentSample(AgentSample { role: role.into(), time: seconds(at), ..it })
 }
 
 #[tokio::test]
@@ -25,8 +25,9 @@ async fn of_two_lanes_with_crossed_keys_one_is_busy_and_both_commit_in_the_end()
         END IF;";
     world.trigger("agent_metrics", barrier).await;
     world.count_statements("agent_metrics").await;
-    let up = [step("a", ""), step("b", "second")];
-    let down = [step("b", ""), step("a", "second")];
+    // NOTE: rows are sent series by series; within one series they keep their order.
+    let up = [step(0, ""), step(1, "second")];
+    let down = [step(1, ""), step(0, "second")];
     let (first, second) = tokio::join!(one.try_apply(&up), two.try_apply(&down));
     assert_eq!(world.statements("agent_metrics").await, 2);
 
