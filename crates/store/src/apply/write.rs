@@ -223,6 +223,8 @@ pub(super) async fn copy_in<'a, R: Iterator<Item = (Position, &'a Event)>>(
     rows: impl FnOnce() -> R,
 ) -> Result<u64, tokio_postgres::Error> {
     let beginning = async {
+        // NOTE: what was asked for is sent by another task, which may have to run on this very thread.
+        tokio::task::yield_now().await;
         let mut chunks = Chunks { rows: rows(), provenance, buffer: BytesMut::new(), is_through: false };
         copy::header(&mut chunks.buffer);
         let first = chunks.next();
