@@ -69,10 +69,7 @@ pub(crate) async fn run_lanes<S: Source, T: Target>(
 }
 
 /// The lanes to start beside those that run: the backlog has work for them.
-fn lanes_wanted<S: Source, T: Target>(
-    shared: &Shared<S, T>,
-    running: &BTreeSet<LaneName>,
-) -> Vec<LaneName> {
+fn lanes_wanted<S: Source, T: Target>(shared: &Shared<S, T>, running: &BTreeSet<LaneName>) -> Vec<LaneName> {
     // NOTE: a run with other settings may have left a backlog, and the live lane waits for it to be filled.
     let most = shared.settings.backlog_lanes.max(1);
     let more = shared.lanes_wanted().saturating_sub(running.len());

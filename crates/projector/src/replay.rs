@@ -114,7 +114,9 @@ impl<S: Source, T: Target> Replay<S, T> {
             match unless_stopped(stop, source.wait_for(head)).await {
                 Some(Ok(())) => return Ok(true),
                 None | Some(Err(SourceError::Closed)) => return Ok(false),
-                Some(Err(SourceError::Away)) => tokio::time::sleep(self.shared.settings.retry_pause_min).await,
+                Some(Err(SourceError::Away)) => {
+                    tokio::time::sleep(self.shared.settings.retry_pause_min).await
+                }
                 Some(Err(error @ SourceError::Unreadable { .. })) => return Err(Halt::Source(error)),
             }
         }

@@ -286,11 +286,19 @@ async fn survives(events: u64, holes: &[(u64, u64)], step: u64, lives: Vec<Life>
         let hi = lo.plus(positions - 1).min(world.log.ends().durable);
         world.log.make_hole(lo, hi, HoleCause::Damaged, Kept::Checksum);
     }
-    world.projector().run(projector::Until::Applied(Position(events / 2)), &CancellationToken::new()).await.unwrap();
+    world
+        .projector()
+        .run(projector::Until::Applied(Position(events / 2)), &CancellationToken::new())
+        .await
+        .unwrap();
     let is_wanted = move |position: Position| position.0 % step != 1;
     let parts = |seed| {
         let select = move |entry: &Entry| is_wanted(entry.position);
-        Parts { seed, sieve: Sieve { select: Some(Arc::new(select)), ..Sieve::default() }, ..Parts::default() }
+        Parts {
+            seed,
+            sieve: Sieve { select: Some(Arc::new(select)), ..Sieve::default() },
+            ..Parts::default()
+        }
     };
     let mut ranges = world.target.data().ranges;
     let last = (4, None, Vec::new(), false);

@@ -134,7 +134,8 @@ impl MemoryLane {
             let Some(merged) = merge(&before, claim, is_locked)? else { return Ok(None) };
             let mut has_waited = false;
             for lo in &merged.touched {
-                let taken = transaction.lock(Lock::Range(self.owner(), *lo)).await.map_err(ClaimError::Target)?;
+                let taken =
+                    transaction.lock(Lock::Range(self.owner(), *lo)).await.map_err(ClaimError::Target)?;
                 has_waited |= taken == Taken::AfterOthers;
             }
             if !has_waited {

@@ -108,7 +108,8 @@ impl Data {
         commit: Option<Commit>,
     ) {
         if !self.replays.contains_key(&known.number) {
-            self.replays.retain(|_, it| it.log != log || !it.is_finished && it.request != known.asked.request);
+            self.replays
+                .retain(|_, it| it.log != log || !it.is_finished && it.request != known.asked.request);
         }
         let replay = self.replays.entry(known.number).or_insert_with(|| known.new_data(log));
         for (lo, range) in ranges {

@@ -390,6 +390,10 @@ pub(crate) async fn query(
     Ok(rows.map_err(|error| session.error(TRIED, error))?.into_iter().next())
 }
 
-pub(crate) async fn execute(session: &Session, sql: &str, parameters: Parameters<'_>) -> Result<(), TargetError> {
+pub(crate) async fn execute(
+    session: &Session,
+    sql: &str,
+    parameters: Parameters<'_>,
+) -> Result<(), TargetError> {
     query(session, sql, parameters).await.map(drop)
 }

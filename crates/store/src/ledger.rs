@@ -22,8 +22,10 @@ const FORGET: &str = "DELETE FROM tailwater_replays
     WHERE log_no = $1 AND (request = $2 OR finished_at < now() - interval '1 hour')";
 const ADD: &str = "INSERT INTO tailwater_replays (id, log_no, request, lo, hi) VALUES ($1, $2, $3, $4, $5)
     RETURNING replay_no";
-const ADD_RANGE: &str = "INSERT INTO tailwater_replay_ranges (replay_no, lo, next, hi) VALUES ($1, $2, $2, $3)";
-const FINISH: &str = "UPDATE tailwater_replays SET finished_at = now() WHERE replay_no = $1 AND finished_at IS NULL
+const ADD_RANGE: &str =
+    "INSERT INTO tailwater_replay_ranges (replay_no, lo, next, hi) VALUES ($1, $2, $2, $3)";
+const FINISH: &str =
+    "UPDATE tailwater_replays SET finished_at = now() WHERE replay_no = $1 AND finished_at IS NULL
     AND NOT EXISTS (SELECT FROM tailwater_replay_ranges WHERE replay_no = $1 AND next < hi)";
 const UNFINISHED: &str = "SELECT id, lo, hi, (extract(epoch FROM started_at) * 1000000)::bigint, replay_no
     FROM tailwater_replays JOIN tailwater_logs USING (log_no)

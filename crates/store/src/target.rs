@@ -107,7 +107,8 @@ impl TimescaleTarget {
     async fn ledger(&self, session: &Session, log: &LogIdentity) -> Result<Ledger, TargetError> {
         let Work::Replay { asked, settled } = &self.work else { return Ok(Ledger::Ranges) };
         let settling = settled.get_or_try_init(|| Known::settle(session, log, asked));
-        let known = within(self.url.connect_timeout(), "looking for a replay that was begun", settling).await?;
+        let known =
+            within(self.url.connect_timeout(), "looking for a replay that was begun", settling).await?;
         if known.log_id == log.log_id {
             return Ok(Ledger::Replay(known.clone()));
         }

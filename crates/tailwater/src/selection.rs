@@ -307,7 +307,7 @@ mod tests {
             selection
         };
         check("", "", "", "");
-        let hour = check("-1h", "5000", "", "--from 2026-01-02T02:04:05Z --to 5000");
+        let hour = check("-1h", "5000", "", "--from 2026-01-02T02:04:05.000000Z --to 5000");
         assert_eq!(parse("2026-01-02T02:04:05Z", "5000", "").unwrap(), hour);
         check("7", "2026-01-02T02:04:05.000001Z", "", "--from 7 --to 2026-01-02T02:04:05.000001Z");
         let kinds = check("", "", "gap,agent_state,gap", "--kind agent_state,gap");

@@ -72,12 +72,18 @@ async fn projected(log: &Arc<MemoryLog>) -> Option<Vec<(i64, String)>> {
     Some(checksums)
 }
 
-const REPLAYS: &str = "SELECT concat_ws(' ', request, lo, hi, finished_at IS NOT NULL) FROM tailwater_replays";
+const REPLAYS: &str =
+    "SELECT concat_ws(' ', request, lo, hi, finished_at IS NOT NULL) FROM tailwater_replays";
 const RANGES: &str =
     "SELECT concat_ws(' ', min(lo), sum(next - lo), max(hi)) FROM tailwater_replay_ranges GROUP BY replay_no";
 
 /// Killed somewhere, it goes on, whatever the number of lanes; then nothing is left, and nothing of the projection's.
-async fn comes_to_the_same(world: &World, url: &DatabaseUrl, log: &Arc<MemoryLog>, expected: &[(i64, String)]) {
+async fn comes_to_the_same(
+    world: &World,
+    url: &DatabaseUrl,
+    log: &Arc<MemoryLog>,
+    expected: &[(i64, String)],
+) {
     for polls in [40, 300] {
         killed_after(polls, run(&replay(log, url, asked(log), 3))).await;
     }

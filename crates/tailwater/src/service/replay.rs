@@ -193,10 +193,7 @@ fn halted(halt: &Halt) -> Failure {
 
 fn stopped(sent: u64, told: &ReplayPlan, selection: &Selection) -> Failure {
     let (sent, events) = (crate::output::count(sent), crate::output::count(told.events));
-    Failure::error(format!(
-        "stopped: {sent} of {events} events were sent, and stay; {}",
-        selection.goes_on()
-    ))
+    Failure::error(format!("stopped: {sent} of {events} events were sent, and stay; {}", selection.goes_on()))
 }
 
 /// How much is done, in events: what the counts say, of what was counted before.
