@@ -38,19 +38,36 @@ COMMENT ON TABLE tailwater_ranges IS
 COMMENT ON COLUMN tailwater_ranges.digest IS 'CRC-32C of the last applied record, which lies at digest_at.';
 
 CREATE TABLE tailwater_replays (
-    id         uuid        PRIMARY KEY,
-    log_no     integer     NOT NULL REFERENCES tailwater_logs,
-    lo         bigint      NOT NULL CHECK (lo >= 1),
-    next       bigint      NOT NULL,
-    hi         bigint      NOT NULL,
-    kinds      text[],
-    digest     bigint CHECK (digest BETWEEN 0 AND 4294967295),
-    digest_at  bigint,
-    writer     uuid,
-    started_at timestamptz NOT NULL DEFAULT now(),
-    CHECK (next BETWEEN lo AND hi)
+    replay_no   integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    id          uuid        NOT NULL UNIQUE,
+    log_no      integer     NOT NULL REFERENCES tailwater_logs,
+    request     text        NOT NULL,
+    lo          bigint      NOT NULL CHECK (lo >= 1),
+    hi          bigint      NOT NULL,
+    started_at  timestamptz NOT NULL DEFAULT now(),
+    finished_at timestamptz,
+    CHECK (lo < hi)
 );
-COMMENT ON TABLE tailwater_replays IS 'Cursors of replays; they never make or move a range.';
+COMMENT ON TABLE tailwater_replays IS 'Replays of logs into this database; they never make or move a projection''s range.';
+COMMENT ON COLUMN tailwater_replays.request IS 'What was asked for; an unfinished replay of the same request goes on.';
+
+CREATE TABLE tailwater_replay_ranges (
+    replay_no     integer NOT NULL REFERENCES tailwater_replays ON DELETE CASCADE,
+    lo            bigint  NOT NULL CHECK (lo >= 1),
+    next          bigint  NOT NULL,
+    hi            bigint  NOT NULL,
+    digest        bigint CHECK (digest BETWEEN 0 AND 4294967295),
+    digest_at     bigint,
+    writer        uuid,
+    backend       integer,
+    backend_start timestamptz,
+    claimed_at    timestamptz,
+    applied_at    timestamptz,
+    PRIMARY KEY (replay_no, lo),
+    CHECK (next BETWEEN lo AND hi),
+    CHECK ((digest IS NULL) = (digest_at IS NULL))
+);
+COMMENT ON TABLE tailwater_replay_ranges IS 'Progress of replays, as tailwater_ranges has that of projections.';
 
 CREATE TABLE tailwater_quarantine (
     log_no   integer     NOT NULL REFERENCES tailwater_logs,

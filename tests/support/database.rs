@@ -178,6 +178,11 @@ impl PrivateServer {
         query(&self.runtime, &url, sql).unwrap_or_else(|error| panic!("{sql}: {error}"))
     }
 
+    /// Statements without an answer, in another database of the server.
+    pub fn execute_in(&self, database: &str, sql: &str) {
+        execute(&self.runtime, &with_database(&self.url, database), sql);
+    }
+
     /// A session that has executed this in a transaction and keeps it open.
     pub fn hold(&self, sql: &str) -> Held {
         Held::begin(&self.runtime, &self.url, sql)

@@ -232,7 +232,7 @@ impl<'a, S: Source, T: Target> Worker<'a, S, T> {
 }
 
 /// Runs `work`, or gives `None` as soon as `stop` is told.
-async fn unless_stopped<O>(stop: &CancellationToken, work: impl Future<Output = O>) -> Option<O> {
+pub(crate) async fn unless_stopped<O>(stop: &CancellationToken, work: impl Future<Output = O>) -> Option<O> {
     tokio::select! {
         biased;
         () = stop.cancelled() => None,

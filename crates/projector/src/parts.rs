@@ -4,9 +4,11 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use tokio::sync::watch;
 use uuid::Uuid;
 
 use crate::sieve::Sieve;
+use crate::status::Status;
 
 /// The parts of a projector that are not its two ends. A simulation gives its own.
 #[derive(Clone)]
@@ -18,12 +20,14 @@ pub struct Parts {
     pub now: Arc<dyn Fn() -> SystemTime + Send + Sync>,
     /// Which of the events that are read are sent.
     pub sieve: Sieve,
+    /// What a projection of the same database tells, whose live lane comes before a replay.
+    pub first: Option<watch::Receiver<Status>>,
 }
 
 impl Default for Parts {
     fn default() -> Self {
         let (seed, _) = Uuid::new_v4().as_u64_pair();
-        Self { seed, now: Arc::new(SystemTime::now), sieve: Sieve::default() }
+        Self { seed, now: Arc::new(SystemTime::now), sieve: Sieve::default(), first: None }
     }
 }
 

@@ -80,6 +80,11 @@ impl Ranges {
         }
     }
 
+    /// Forgets those that are unfinished and not among these.
+    pub(crate) fn keep(&mut self, these: &BTreeSet<Position>) {
+        self.0.retain(|lo, span| these.contains(lo) || span.hi == Some(span.next));
+    }
+
     /// The first position that is not applied; `None` when nothing is known.
     pub(crate) fn lowest(&self) -> Option<Position> {
         let unfinished = self.0.values().find(|span| span.hi.is_none_or(|hi| span.next < hi));

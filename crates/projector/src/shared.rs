@@ -8,6 +8,7 @@ use event::Position;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
+use crate::lanes::Work;
 use crate::outage::Outage;
 use crate::parts::Parts;
 use crate::project::Until;
@@ -27,6 +28,7 @@ pub(crate) struct Shared<S, T> {
     pub(crate) target: Arc<T>,
     pub(crate) settings: Settings,
     pub(crate) parts: Parts,
+    pub(crate) work: Work,
     status: watch::Sender<Status>,
     known: Mutex<Known>,
     /// One backlog lane claims at a time: else two could want the same range.
@@ -95,7 +97,7 @@ impl Known {
 }
 
 impl<S: Source, T> Shared<S, T> {
-    pub(crate) fn new(source: Arc<S>, target: Arc<T>, settings: Settings, parts: Parts) -> Self {
+    pub(crate) fn new(source: Arc<S>, target: Arc<T>, settings: Settings, parts: Parts, work: Work) -> Self {
         let known = Known {
             until: Until::Stopped,
             ranges: Ranges::default(),
@@ -112,6 +114,7 @@ impl<S: Source, T> Shared<S, T> {
             target,
             settings,
             parts,
+            work,
             status: watch::Sender::new(Status::default()),
             known: Mutex::new(known),
             claiming: tokio::sync::Mutex::new(()),
@@ -189,8 +192,28 @@ impl<S: Source, T> Shared<S, T> {
     /// Whether the backlog lanes should wait for the live lane. Nobody waits for one that is through: what a log that
     /// grows has behind that, it leaves alone.
     pub(crate) fn live_lags(&self) -> bool {
+        let lag = match self.work {
+            Work::Projection => {
+                let known = self.known();
+                if known.is_through() { Duration::ZERO } else { known.pulse.live_lag(Instant::now()) }
+            }
+            Work::Replay => self.parts.first.as_ref().map_or(Duration::ZERO, |first| first.borrow().lag()),
+        };
+        lag > self.settings.live_lag_max
+    }
+
+    /// A claim of a replay has found nothing but what lanes work: what else was known is not there any more.
+    pub(crate) fn found_nothing(&self) {
+        let mut known = self.known();
+        let Known { ranges, busy, .. } = &mut *known;
+        ranges.keep(busy);
+        self.tell(&known, |_| {});
+    }
+
+    /// Whether no lane has a range, and nothing is left of the backlog.
+    pub(crate) fn is_drained(&self) -> bool {
         let known = self.known();
-        !known.is_through() && known.pulse.live_lag(Instant::now()) > self.settings.live_lag_max
+        known.busy.is_empty() && known.ranges.backlog() == 0
     }
 
     /// A claim was committed.
@@ -273,7 +296,11 @@ impl<S: Source, T> Shared<S, T> {
         let (now, ends) = (Instant::now(), self.source.ends());
         let sent = self.status.borrow().totals.sent;
         let mut known = self.known();
-        let live = known.ranges.live();
+        let live = match self.work {
+            Work::Projection => known.ranges.live(),
+            // NOTE: what comes is not the work of a replay.
+            Work::Replay => Some(ends.next),
+        };
         known.pulse.look(now, ends.next, live, sent);
         // NOTE: what is not durable yet is nothing that the database could have.
         let has_live = live.unwrap_or(ends.first) < ends.durable.next() && !known.is_through();
@@ -327,9 +354,11 @@ impl<S: Source, T> Shared<S, T> {
     }
 
     fn state(&self, known: &Known, head: Position) -> State {
-        let waits = known.reach == Reach::NotYet
-            || known.outage.is_stall()
-            || known.outage.has_stopped(LaneName::Live);
+        let is_stopped = match self.work {
+            Work::Projection => known.outage.is_stall() || known.outage.has_stopped(LaneName::Live),
+            Work::Replay => known.outage.since().is_some(),
+        };
+        let waits = known.reach == Reach::NotYet || is_stopped;
         let behind = known.ranges.live().map_or(0, |live| head.since(live));
         match known.ranges.backlog() {
             _ if waits => State::Waiting,

@@ -103,6 +103,16 @@ pub struct Status {
     pub outage_since: Option<SystemTime>,
 }
 
+impl Status {
+    /// How far the live lane is behind; nobody waits for one that does not work.
+    pub(crate) fn lag(&self) -> Duration {
+        match self.state {
+            State::Live | State::CatchingUp => self.live_lag,
+            State::Waiting | State::Halted => Duration::ZERO,
+        }
+    }
+}
+
 impl Default for Status {
     fn default() -> Self {
         Self {

@@ -278,7 +278,7 @@ pub enum Divergence {
     #[error(
         "diverged: the database has applied a record with checksum {applied:08x} at position {at}, the log has \
          {found:08x} there; this log is a copy that went its own way: `tailwater log adopt` makes it a log of its \
-         own, or project it into a fresh database"
+         own, `tailwater replay` fills a fresh database from it"
     )]
     Different {
         /// The digest's place.
@@ -292,7 +292,7 @@ pub enum Divergence {
     #[error(
         "log behind database: the database has applied everything before position {next}, the log's next \
          position is {log_next}; the log was restored from an older copy: `tailwater log adopt` makes it a log of \
-         its own, or project it into a fresh database"
+         its own, `tailwater replay` fills a fresh database from it"
     )]
     Behind {
         /// How far the database is.

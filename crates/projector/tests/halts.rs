@@ -49,7 +49,7 @@ async fn a_log_that_went_another_way_halts() {
         format!(
             "diverged: the database has applied a record with checksum {applied:08x} at position 25, the log \
              has {found:08x} there; this log is a copy that went its own way: `tailwater log adopt` makes it a log \
-             of its own, or project it into a fresh database"
+             of its own, `tailwater replay` fills a fresh database from it"
         )
     );
     assert_eq!(world.target.data(), before, "the claim changed nothing");

@@ -1,11 +1,14 @@
 //! The auditor: what must be so of a database at any time, and what in the end.
 
+use std::collections::BTreeSet;
+
 use event::wire::Decoded;
 use event::{Entry, Event, LogId, Position};
 use projector::Source;
 
 use crate::database::{Commit, Data, POISON, Range};
 use crate::log::MemoryLog;
+use crate::replay::ReplayData;
 use crate::rows::expected;
 
 /// A run of positions, the last one not in it.
@@ -37,6 +40,20 @@ pub fn check(log: &MemoryLog, data: &Data) {
         assert_all_gone(log, commit.from, commit.to);
     }
     assert_eq!(runs_of_commits(commits), runs_of_ranges(&ranges), "the progress is what was committed");
+}
+
+/// Checks that a replay has passed every position between its ends exactly once, and has sent all events among them
+/// that were wanted and are not gone, and no others.
+#[track_caller]
+pub fn check_replay(log: &MemoryLog, replay: &ReplayData, is_wanted: impl Fn(Position) -> bool) {
+    let (lo, hi) = replay.ends;
+    assert_eq!(runs_of_commits(replay.passed.clone()), [(lo, hi)], "passed once, and all of it");
+    let wanted = (lo.0..hi.0).map(Position).filter(|position| is_wanted(*position));
+    let missing = wanted.clone().find(|it| !replay.sent.contains(it) && !log.is_gone(*it));
+    assert_eq!(missing, None, "neither sent nor gone");
+    let wanted: BTreeSet<Position> = wanted.collect();
+    let strange = replay.sent.iter().find(|position| !wanted.contains(position));
+    assert_eq!(strange, None, "sent, and nobody wanted it");
 }
 
 /// Checks that ranges leave nothing out, have nothing twice, and that the last one is live.

@@ -19,7 +19,8 @@ use tokio::time::{Instant, sleep};
 
 use crate::faults::{Call, Fault, Faults};
 use crate::lane::{Change, MemoryLane, lost, refused};
-use crate::locks::{Locks, Transaction};
+use crate::locks::{Locks, Owner, Transaction};
+use crate::replay::{Ledger, ReplayData};
 use crate::rows::Rows;
 
 /// How long a statement takes.
@@ -109,6 +110,8 @@ pub struct Data {
     pub quarantine: BTreeMap<LogId, BTreeSet<Position>>,
     /// The positions of every event that was ever applied: rows outlive the progress.
     pub applied: BTreeMap<LogId, BTreeSet<Position>>,
+    /// The replays, by their numbers.
+    pub replays: BTreeMap<u64, ReplayData>,
 }
 
 /// One range.
@@ -249,11 +252,19 @@ impl Shared {
     }
 
     /// Another writer claims a range, from nowhere.
-    pub(crate) fn usurp(&self, log: LogId, lo: Position) {
+    pub(crate) fn usurp(&self, owner: Owner, lo: Position) {
         let mut server = self.server();
         server.usurpers += 1;
         let usurper = Some(WriterId::of(u128::MAX - u128::from(server.usurpers)));
-        server.data.ranges.entry((log, lo)).and_modify(|range| range.writer = usurper);
+        match owner {
+            Owner::Log(log) => {
+                server.data.ranges.entry((log, lo)).and_modify(|range| range.writer = usurper);
+            }
+            Owner::Replay(number) => {
+                let replay = server.data.replays.entry(number);
+                replay.and_modify(|it| _ = it.ranges.entry(lo).and_modify(|range| range.writer = usurper));
+            }
+        }
     }
 
     /// Begins a call: draws its fault, and waits as long as it says.
@@ -299,21 +310,45 @@ impl Server {
         let quarantine = self.data.quarantine.entry(log).or_default();
         quarantine.extend(change.plan.refused);
         quarantine.retain(|position| !change.plan.released.contains(position));
-        for (lo, range) in change.ranges {
-            match range {
-                Some(range) => _ = self.data.ranges.insert((log, lo), range),
-                None => _ = self.data.ranges.remove(&(log, lo)),
+        let Change { ledger, ranges, sent, .. } = change;
+        self.data.applied.entry(log).or_default().extend(&sent);
+        match ledger {
+            Ledger::Ranges => {
+                for (lo, range) in ranges {
+                    match range {
+                        Some(range) => _ = self.data.ranges.insert((log, lo), range),
+                        None => _ = self.data.ranges.remove(&(log, lo)),
+                    }
+                }
+                self.commits.extend(change.commit);
+                self.data.passed.entry(log).or_default().extend(change.commit);
             }
-        }
-        self.commits.extend(change.commit);
-        if let Some(commit) = change.commit {
-            self.data.passed.entry(log).or_default().push(commit);
-            if !commit.is_hole {
-                let positions = (commit.from.0..commit.to.0).map(Position);
-                self.data.applied.entry(log).or_default().extend(positions);
-            }
+            Ledger::Replay(known) => self.data.commit_of_replay(&known, log, &ranges, &sent, change.commit),
         }
         self.tell(Told::Committed(change.commit, &self.data));
+    }
+}
+
+impl MemoryTarget {
+    /// Opens a connection whose lanes move the progress that `ledger` says, once there is one.
+    pub(crate) async fn open(
+        &self,
+        log: &LogIdentity,
+        ledger: impl FnOnce(&mut Data) -> Ledger,
+    ) -> Result<MemoryLane, TargetError> {
+        match self.shared.begin(Call::Connect).await {
+            Some(Fault::Lost | Fault::LostInCommit { .. }) => return Err(lost()),
+            Some(Fault::Refused(kind)) => return Err(refused(kind)),
+            _ => {}
+        }
+        let mut server = self.shared.server();
+        if server.is_away {
+            return Err(lost());
+        }
+        let session = server.sessions;
+        let ledger = ledger(&mut server.data);
+        drop(server);
+        Ok(MemoryLane::new(Arc::clone(&self.shared), log.clone(), ledger, session))
     }
 }
 
@@ -321,17 +356,6 @@ impl Target for MemoryTarget {
     type Lane = MemoryLane;
 
     async fn connect(&self, log: &LogIdentity, _name: LaneName) -> Result<MemoryLane, TargetError> {
-        match self.shared.begin(Call::Connect).await {
-            Some(Fault::Lost | Fault::LostInCommit { .. }) => return Err(lost()),
-            Some(Fault::Refused(kind)) => return Err(refused(kind)),
-            _ => {}
-        }
-        let server = self.shared.server();
-        if server.is_away {
-            return Err(lost());
-        }
-        let session = server.sessions;
-        drop(server);
-        Ok(MemoryLane::new(Arc::clone(&self.shared), log.clone(), session))
+        self.open(log, |_| Ledger::Ranges).await
     }
 }

@@ -22,7 +22,8 @@ use tokio::time::sleep;
 
 use crate::database::{Commit, POISON, Poison, Range, STEP, Shared};
 use crate::faults::{Call, Fault};
-use crate::locks::{Lock, Taken, Transaction};
+use crate::locks::{Lock, Owner, Taken, Transaction};
+use crate::replay::Ledger;
 use crate::rows::{Key, Plan, plan};
 use crate::take::{Merged, Ranges, merge};
 
@@ -31,6 +32,7 @@ use crate::take::{Merged, Ranges, merge};
 pub struct MemoryLane {
     shared: Arc<Shared>,
     log: LogIdentity,
+    ledger: Ledger,
     session: u64,
     is_lost: bool,
 }
@@ -39,9 +41,12 @@ pub struct MemoryLane {
 #[derive(Debug)]
 pub(crate) struct Change {
     pub(crate) log: LogIdentity,
+    pub(crate) ledger: Ledger,
     /// Ranges that change, or go.
     pub(crate) ranges: Vec<(Position, Option<Range>)>,
     pub(crate) plan: Plan,
+    /// Where the events lie that were sent.
+    pub(crate) sent: Vec<Position>,
     pub(crate) commit: Option<Commit>,
 }
 
@@ -56,13 +61,15 @@ impl Lane for MemoryLane {
         let fault = self.shared.begin(Call::Claim).await;
         let transaction = self.shared.transaction();
         self.check_session().map_err(ClaimError::Target)?;
-        let Some((before, merged)) = self.find(&transaction, claim).await? else { return Ok(None) };
+        let Some((before, merged)) = self.find(&transaction, claim).await? else {
+            self.nothing_found(transaction, claim.wanted, fault).await?;
+            return Ok(None);
+        };
         self.check_session().map_err(ClaimError::Target)?;
         let mut taking = merged.judged(&before, claim)?;
         taking.claimed.quarantined = self.quarantine().len() as u64;
         sleep(STEP).await;
-        let change =
-            Change { log: self.log.clone(), ranges: taking.ranges, plan: Plan::default(), commit: None };
+        let change = Change { ranges: taking.ranges, ..self.change() };
         let committed = self.commit(transaction, change, fault).await;
         committed.map_err(|(_, error)| ClaimError::Target(error))?;
         Ok(Some(taking.claimed))
@@ -73,13 +80,16 @@ impl Lane for MemoryLane {
     }
 
     async fn apply(&mut self, batch: &Batch<'_>) -> Result<ApplyOutcome, ApplyError> {
-        check_batch(batch);
+        match &self.ledger {
+            Ledger::Ranges => check_batch(batch),
+            Ledger::Replay(_) => check_sifted(batch),
+        }
         let fault = self.shared.begin(Call::Apply).await;
         let transaction = self.shared.transaction();
         self.check_session().map_err(ApplyError::Target)?;
-        transaction.lock(Lock::Range(self.log.log_id, batch.lo)).await.map_err(ApplyError::Target)?;
+        transaction.lock(Lock::Range(self.owner(), batch.lo)).await.map_err(ApplyError::Target)?;
         if fault == Some(Fault::Overtaken) {
-            self.shared.usurp(self.log.log_id, batch.lo);
+            self.shared.usurp(self.owner(), batch.lo);
         }
         let range = self.compare(batch)?;
         sleep(STEP).await;
@@ -90,7 +100,8 @@ impl Lane for MemoryLane {
         let (from, to) = (batch.from.next, batch.to.next);
         let commit = Commit { writer: batch.writer, from, to, is_hole: batch.entries.is_empty() };
         let ranges = vec![(batch.lo, Some(Range { cursor: batch.to, ..range }))];
-        let change = Change { log: self.log.clone(), ranges, plan, commit: (from != to).then_some(commit) };
+        let sent = batch.entries.iter().map(|entry| entry.position).collect();
+        let change = Change { ranges, plan, sent, commit: (from != to).then_some(commit), ..self.change() };
         match self.commit(transaction, change, fault).await {
             Ok(()) => Ok(outcome),
             Err((Committed::No, error)) => Err(ApplyError::Target(error)),
@@ -100,8 +111,8 @@ impl Lane for MemoryLane {
 }
 
 impl MemoryLane {
-    pub(crate) fn new(shared: Arc<Shared>, log: LogIdentity, session: u64) -> Self {
-        Self { shared, log, session, is_lost: false }
+    pub(crate) fn new(shared: Arc<Shared>, log: LogIdentity, ledger: Ledger, session: u64) -> Self {
+        Self { shared, log, ledger, session, is_lost: false }
     }
 
     /// The wanted range and those that it merges with, all of them locked; and all ranges as they were.
@@ -119,11 +130,12 @@ impl MemoryLane {
                     continue;
                 }
             }
-            let is_locked = |lo| transaction.is_held_by_another(&Lock::Range(log, lo));
+            let is_locked = |lo| transaction.is_held_by_another(&Lock::Range(self.owner(), lo));
             let Some(merged) = merge(&before, claim, is_locked)? else { return Ok(None) };
             let mut has_waited = false;
             for lo in &merged.touched {
-                let taken = transaction.lock(Lock::Range(log, *lo)).await.map_err(ClaimError::Target)?;
+                let taken =
+                    transaction.lock(Lock::Range(self.owner(), *lo)).await.map_err(ClaimError::Target)?;
                 has_waited |= taken == Taken::AfterOthers;
             }
             if !has_waited {
@@ -160,7 +172,31 @@ impl MemoryLane {
     }
 
     fn ranges(&self) -> Ranges {
-        self.shared.server().data.ranges_of(self.log.log_id).into_iter().collect()
+        self.ledger.ranges(&self.shared.server().data, self.log.log_id)
+    }
+
+    fn owner(&self) -> Owner {
+        self.ledger.owner(self.log.log_id)
+    }
+
+    /// A change of nothing.
+    fn change(&self) -> Change {
+        let (log, ledger) = (self.log.clone(), self.ledger.clone());
+        Change { log, ledger, ranges: Vec::new(), plan: Plan::default(), sent: Vec::new(), commit: None }
+    }
+
+    /// Ends a claim that has found nothing: a replay of which nothing is left is finished.
+    async fn nothing_found(
+        &mut self,
+        transaction: Transaction,
+        wanted: Wanted,
+        fault: Option<Fault>,
+    ) -> Result<(), ClaimError> {
+        if !matches!((&self.ledger, wanted), (Ledger::Replay(_), Wanted::Oldest)) {
+            return Ok(());
+        }
+        let ended = self.commit(transaction, self.change(), fault).await;
+        ended.map_err(|(_, error)| ClaimError::Target(error))
     }
 
     fn quarantine(&self) -> BTreeSet<Position> {
@@ -232,6 +268,18 @@ fn check_batch(batch: &Batch<'_>) {
     }
     let digest = Some(Digest { checksum: last.checksum, at: last.position });
     assert_eq!(batch.to, Cursor { next, digest }, "the cursor behind a batch");
+}
+
+/// The same, where not all events that were read are sent.
+fn check_sifted(batch: &Batch<'_>) {
+    let mut next = batch.from.next;
+    assert!(batch.lo <= next && next <= batch.to.next, "a batch that leads back");
+    for entry in batch.entries {
+        assert!(entry.position >= next && entry.position < batch.to.next, "a batch that is not in order");
+        next = entry.position.next();
+    }
+    let digest = batch.to.digest;
+    assert!(digest == batch.from.digest || digest.is_some_and(|it| it.at.next() == batch.to.next));
 }
 
 pub(crate) fn lost() -> TargetError {

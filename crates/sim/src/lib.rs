@@ -15,6 +15,7 @@ pub mod history;
 mod lane;
 mod locks;
 pub mod log;
+pub mod replay;
 pub mod rows;
 pub mod simulation;
 pub mod steps;

@@ -20,9 +20,18 @@ pub(crate) enum Lock {
     /// The place of a log's live range in the index of live ranges.
     Live(LogId),
     /// The row of a range.
-    Range(LogId, Position),
+    Range(Owner, Position),
     /// A row, or the place of one that is not there yet.
     Row(Key),
+}
+
+/// Whose ranges they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Owner {
+    /// The projection's of a log.
+    Log(LogId),
+    /// Those of the replay with this number.
+    Replay(u64),
 }
 
 /// All locks that are held, and who waits for whom.

@@ -189,7 +189,8 @@ fn drawn() -> impl Strategy<Value = Drawn> {
     ]
 }
 
-fn faults() -> impl Strategy<Value = Vec<(Call, Fault)>> {
+/// Things that go wrong with some calls, and heal.
+pub fn faults() -> impl Strategy<Value = Vec<(Call, Fault)>> {
     let after = (0..40_u64).prop_map(Duration::from_secs);
     let fault = prop_oneof![
         2 => Just(Fault::Lost),

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! chunks of new days, each in a transaction of its own
-//! BEGIN; UPDATE tailwater_ranges …          the compare-and-set, first of all: an overtaken lane ends here
+//! BEGIN; UPDATE the ledger's ranges …       the compare-and-set, first of all: an overtaken lane ends here
 //! for each table that the batch has rows for:
 //!     SAVEPOINT; COPY into the table        straight: the usual way
 //!     on a unique violation ROLLBACK TO     (token usage begins here)
@@ -31,6 +31,7 @@ use crate::chunks::{Attached, Chunks};
 use crate::claim::{bigint, parts};
 use crate::connect::{Prepared, Session, within};
 use crate::error;
+use crate::ledger::{Ledger, Owner};
 use crate::quarantine::{self, Limit, Refusals};
 use crate::rows::Provenance;
 
@@ -42,15 +43,16 @@ pub(crate) use write::{Writers, Written};
 const APPLY_LIMIT: Duration = Duration::from_secs(300);
 const COMMIT_LIMIT: Duration = Duration::from_secs(60);
 
-const ADVANCE: &str = "UPDATE tailwater_ranges SET next = $1, digest = $2, digest_at = $3, applied_at = now()
-    WHERE log_no = $4 AND lo = $5 AND next = $6 AND digest IS NOT DISTINCT FROM $7
+const ADVANCE: &str = "UPDATE {ranges} SET next = $1, digest = $2, digest_at = $3, applied_at = now()
+    WHERE {owner} = $4 AND lo = $5 AND next = $6 AND digest IS NOT DISTINCT FROM $7
       AND digest_at IS NOT DISTINCT FROM $8 AND writer = $9
     RETURNING EXISTS (SELECT FROM tailwater_quarantine
-        WHERE log_no = $4 AND position >= $6 AND position < $1)";
+        WHERE log_no = $10 AND position >= $6 AND position < $1)";
 
 /// What a lane keeps from batch to batch: prepared statements, and which way each table goes.
 pub(crate) struct Applier {
     advance: Prepared,
+    advance_sql: String,
     writers: Writers,
     chunks: Arc<Chunks>,
     attached: Attached,
@@ -64,9 +66,10 @@ enum Held {
 }
 
 impl Applier {
-    pub(crate) fn new(chunks: Arc<Chunks>) -> Self {
+    pub(crate) fn new(chunks: Arc<Chunks>, ledger: &Ledger) -> Self {
         Self {
             advance: Prepared::default(),
+            advance_sql: ledger.sql(ADVANCE),
             writers: Writers::default(),
             chunks,
             attached: Attached::default(),
@@ -78,15 +81,15 @@ impl Applier {
         &mut self,
         session: &Session,
         log: &LogIdentity,
-        log_no: i32,
+        owner: Owner,
         batch: &Batch<'_>,
     ) -> Result<ApplyOutcome, ApplyError> {
         let counts = Counts::of(batch.entries);
         let making = self.chunks.make(session, &mut self.attached, batch.entries, &counts);
         within(APPLY_LIMIT, "making chunks", making).await.map_err(ApplyError::Target)?;
-        let provenance = Provenance { log_no, host: log.host.as_str() };
+        let provenance = Provenance { log_no: owner.log_no, host: log.host.as_str() };
         let writing = async {
-            let held = self.advance(session, log_no, batch).await?;
+            let held = self.advance(session, owner, batch).await?;
             self.write(session, provenance, batch, &counts, held).await.map_err(Failure::Target)
         };
         let outcome = match within(APPLY_LIMIT, "applying a batch", writing).await {
@@ -98,22 +101,23 @@ impl Applier {
     }
 
     /// Begins the transaction and moves the range, in one round trip; looks into the quarantine on the way.
-    async fn advance(&mut self, session: &Session, log_no: i32, batch: &Batch<'_>) -> Result<Held, Failure> {
+    async fn advance(&mut self, session: &Session, owner: Owner, batch: &Batch<'_>) -> Result<Held, Failure> {
         let tried = "moving the range";
         let [next, from_next, lo] = [batch.to.next, batch.from.next, batch.lo].map(bigint);
         let [(checksum, at), (from_checksum, from_at)] = [batch.to.digest, batch.from.digest].map(parts);
-        let parameters: [(&(dyn ToSql + Sync), Type); 9] = [
+        let parameters: [(&(dyn ToSql + Sync), Type); 10] = [
             (&next, Type::INT8),
             (&checksum, Type::INT8),
             (&at, Type::INT8),
-            (&log_no, Type::INT4),
+            (&owner.number, Type::INT4),
             (&lo, Type::INT8),
             (&from_next, Type::INT8),
             (&from_checksum, Type::INT8),
             (&from_at, Type::INT8),
             (&batch.writer.0, Type::UUID),
+            (&owner.log_no, Type::INT4),
         ];
-        let moved = session.begin_with(tried, &mut self.advance, ADVANCE, &parameters).await?;
+        let moved = session.begin_with(tried, &mut self.advance, &self.advance_sql, &parameters).await?;
         let row = moved.first().ok_or(Failure::Overtaken)?;
         let is_held: bool = row.try_get(0).map_err(|error| session.error(tried, error))?;
         Ok(if is_held { Held::Some } else { Held::None })

@@ -3,6 +3,7 @@
 //! ```text
 //! BEGIN
 //! look the log's number up, add it         anew each time: the database may be another one by now
+//! the same of a replay                     where the ledger is a replay's
 //! SELECT … FOR UPDATE                      the wanted range
 //! DELETE … RETURNING                       neighbours that it merges with
 //! judge                                    may abandon the claim, or cut the range
@@ -23,9 +24,10 @@ use tokio_postgres::types::{ToSql, Type};
 use uuid::Uuid;
 
 use crate::connect::{Link, Session};
+use crate::ledger::{Ledger, Owner};
 use crate::predecessor::{Ended, end_predecessor};
 
-const TRIED: &str = "claiming a range";
+pub(crate) const TRIED: &str = "claiming a range";
 
 /// NOTE: whoever holds a range's row longer than this is ended, where it is a dead predecessor of ours, or waited
 /// for once more.
@@ -42,31 +44,31 @@ const HAS_NO_LIVE_ONE: &str =
 const COLUMNS: &str = "lo, next, digest, digest_at, writer, hi, applied_at";
 /// One that is finished and ends where ours begins. NOTE: a neighbour that somebody holds is left for a later claim:
 /// a dead backend that has it must not keep us from our own.
-const MERGE_BELOW: &str = "DELETE FROM tailwater_ranges WHERE log_no = $1 AND lo = (
-        SELECT lo FROM tailwater_ranges
-        WHERE log_no = $1 AND hi = $2 AND next = hi AND lo <> ALL ($3) FOR UPDATE SKIP LOCKED)
+const MERGE_BELOW: &str = "DELETE FROM {ranges} WHERE {owner} = $1 AND lo = (
+        SELECT lo FROM {ranges}
+        WHERE {owner} = $1 AND hi = $2 AND next = hi AND lo <> ALL ($3) FOR UPDATE SKIP LOCKED)
     RETURNING lo, digest, digest_at";
 /// One that begins where ours ends, and of which nothing is applied.
-const MERGE_ABOVE: &str = "DELETE FROM tailwater_ranges WHERE log_no = $1 AND lo = (
-        SELECT lo FROM tailwater_ranges
-        WHERE log_no = $1 AND lo = $2 AND next = lo AND hi IS NOT NULL AND lo <> ALL ($3) FOR UPDATE SKIP LOCKED)
+const MERGE_ABOVE: &str = "DELETE FROM {ranges} WHERE {owner} = $1 AND lo = (
+        SELECT lo FROM {ranges}
+        WHERE {owner} = $1 AND lo = $2 AND next = lo AND hi IS NOT NULL AND lo <> ALL ($3) FOR UPDATE SKIP LOCKED)
     RETURNING hi";
 /// NOTE: who claimed it before holds it no more; what is cut off must not be known as that one's, who goes on.
-const RESHAPE: &str = "UPDATE tailwater_ranges
+const RESHAPE: &str = "UPDATE {ranges}
     SET lo = $3, hi = $4, digest = $5, digest_at = $6, backend = NULL, backend_start = NULL
-    WHERE log_no = $1 AND lo = $2";
-const ADD_CUT: &str = "INSERT INTO tailwater_ranges (log_no, lo, next, hi, digest, digest_at)
+    WHERE {owner} = $1 AND lo = $2";
+const ADD_CUT: &str = "INSERT INTO {ranges} ({owner}, lo, next, hi, digest, digest_at)
     VALUES ($1, $2, $2, $3, $4, $5)";
 /// NOTE: a pooler's backend is everybody's, and not noted.
-const TAKE: &str = "UPDATE tailwater_ranges
+const TAKE: &str = "UPDATE {ranges}
     SET writer = $3, claimed_at = now(), backend = CASE WHEN $4 THEN pg_backend_pid() END,
         backend_start = (SELECT backend_start FROM pg_stat_activity WHERE $4 AND pid = pg_backend_pid())
-    WHERE log_no = $1 AND lo = $2";
+    WHERE {owner} = $1 AND lo = $2";
 const QUARANTINED: &str = "SELECT count(*) FROM tailwater_quarantine WHERE log_no = $1";
 
 /// A range that is now ours.
 pub(crate) struct Taken {
-    pub(crate) log_no: i32,
+    pub(crate) owner: Owner,
     pub(crate) claimed: Claimed,
 }
 
@@ -97,13 +99,15 @@ impl From<Failure> for ClaimError {
 pub(crate) async fn claim(
     session: &Session,
     log: &LogIdentity,
+    ledger: &Ledger,
     claim: &Claim<'_>,
 ) -> Result<Option<Taken>, Failure> {
     session.run(TRIED, &format!("{}; {PATIENCE}", session.begin_sql())).await?;
     let log_no = log_no(session, log).await?;
-    let table = Ranges { session, log_no, busy: claim.busy.iter().copied().map(bigint).collect() };
+    let owner = ledger.owner(session, log_no).await?;
+    let table = Ranges { session, ledger, owner, busy: claim.busy.iter().copied().map(bigint).collect() };
     let Some(found) = table.find(claim.wanted).await? else {
-        session.run(TRIED, "ROLLBACK").await?;
+        ledger.nothing_found(session, owner, claim.wanted).await?;
         return Ok(None);
     };
     let mut range = found;
@@ -115,13 +119,14 @@ pub(crate) async fn claim(
     let (ranges, quarantined) = (table.all().await?, table.quarantined().await?);
     session.run(TRIED, "COMMIT").await?;
     let range = RangeState { writer: Some(claim.writer), ..range };
-    Ok(Some(Taken { log_no, claimed: Claimed { found, range, ranges, quarantined } }))
+    Ok(Some(Taken { owner, claimed: Claimed { found, range, ranges, quarantined } }))
 }
 
-/// The ranges of one log, in a transaction.
+/// The ranges of one owner, in a transaction.
 struct Ranges<'a> {
     session: &'a Session,
-    log_no: i32,
+    ledger: &'a Ledger,
+    owner: Owner,
     busy: Vec<i64>,
 }
 
@@ -132,7 +137,7 @@ impl Ranges<'_> {
             Wanted::Live { first } => {
                 let lo = bigint(first.max(Position::FIRST));
                 loop {
-                    let parameters: Parameters<'_> = &[(&self.log_no, Type::INT4), (&lo, Type::INT8)];
+                    let parameters: Parameters<'_> = &[(&self.owner.number, Type::INT4), (&lo, Type::INT8)];
                     execute(self.session, ADD_RANGE, parameters).await?;
                     let found = self.lock("hi IS NULL AND $2::bigint[] IS NOT NULL", "").await?;
                     if found.is_some() {
@@ -163,16 +168,16 @@ impl Ranges<'_> {
 
     /// Whether the log has ranges, and none of them is live.
     async fn has_no_live_one(&self) -> Result<bool, TargetError> {
-        let row = query(self.session, HAS_NO_LIVE_ONE, &[(&self.log_no, Type::INT4)]).await?;
+        let row = query(self.session, HAS_NO_LIVE_ONE, &[(&self.owner.number, Type::INT4)]).await?;
         row.map_or(Ok(false), |row| row.try_get(0)).map_err(|error| self.session.error(TRIED, error))
     }
 
     async fn lock(&self, condition: &str, how: &str) -> Result<Option<RangeState>, Failure> {
-        let sql = format!(
-            "SELECT {COLUMNS} FROM tailwater_ranges WHERE log_no = $1 AND {condition}
+        let sql = self.ledger.sql(&format!(
+            "SELECT {COLUMNS} FROM {{ranges}} WHERE {{owner}} = $1 AND {condition}
              ORDER BY lo LIMIT 1 FOR UPDATE {how}"
-        );
-        let parameters: Parameters<'_> = &[(&self.log_no, Type::INT4), (&self.busy, Type::INT8_ARRAY)];
+        ));
+        let parameters: Parameters<'_> = &[(&self.owner.number, Type::INT4), (&self.busy, Type::INT8_ARRAY)];
         let rows = self.session.client().query_typed(&sql, parameters).await.map_err(|error| {
             let is_blocked = error.code() == Some(&SqlState::LOCK_NOT_AVAILABLE);
             let error = self.session.error(TRIED, error);
@@ -204,8 +209,8 @@ impl Ranges<'_> {
     async fn delete(&self, sql: &str, at: Position) -> Result<Option<Row>, TargetError> {
         let at = bigint(at);
         let parameters: Parameters<'_> =
-            &[(&self.log_no, Type::INT4), (&at, Type::INT8), (&self.busy, Type::INT8_ARRAY)];
-        query(self.session, sql, parameters).await
+            &[(&self.owner.number, Type::INT4), (&at, Type::INT8), (&self.busy, Type::INT8_ARRAY)];
+        query(self.session, &self.ledger.sql(sql), parameters).await
     }
 
     /// Writes the range's new shape, and what was cut off; gives the part that is claimed.
@@ -228,13 +233,13 @@ impl Ranges<'_> {
         let (lo, hi) = (bigint(above.lo), above.hi.map(bigint));
         let (checksum, at) = parts(cut.digest);
         let parameters: Parameters<'_> = &[
-            (&self.log_no, Type::INT4),
+            (&self.owner.number, Type::INT4),
             (&lo, Type::INT8),
             (&hi, Type::INT8),
             (&checksum, Type::INT8),
             (&at, Type::INT8),
         ];
-        execute(self.session, ADD_CUT, parameters).await?;
+        execute(self.session, &self.ledger.sql(ADD_CUT), parameters).await?;
         Ok(if range.hi.is_none() { above } else { below })
     }
 
@@ -242,36 +247,37 @@ impl Ranges<'_> {
         let (name, lo, hi) = (bigint(name), bigint(range.lo), range.hi.map(bigint));
         let (checksum, at) = parts(range.cursor.digest);
         let parameters: Parameters<'_> = &[
-            (&self.log_no, Type::INT4),
+            (&self.owner.number, Type::INT4),
             (&name, Type::INT8),
             (&lo, Type::INT8),
             (&hi, Type::INT8),
             (&checksum, Type::INT8),
             (&at, Type::INT8),
         ];
-        execute(self.session, RESHAPE, parameters).await
+        execute(self.session, &self.ledger.sql(RESHAPE), parameters).await
     }
 
     async fn take(&self, lo: Position, writer: WriterId) -> Result<(), TargetError> {
         let (lo, is_direct) = (bigint(lo), self.session.link() == Link::Direct);
         let parameters: Parameters<'_> = &[
-            (&self.log_no, Type::INT4),
+            (&self.owner.number, Type::INT4),
             (&lo, Type::INT8),
             (&writer.0, Type::UUID),
             (&is_direct, Type::BOOL),
         ];
-        execute(self.session, TAKE, parameters).await
+        execute(self.session, &self.ledger.sql(TAKE), parameters).await
     }
 
     async fn all(&self) -> Result<Vec<RangeState>, TargetError> {
-        let sql = format!("SELECT {COLUMNS} FROM tailwater_ranges WHERE log_no = $1 ORDER BY lo");
-        let rows = self.session.client().query_typed(&sql, &[(&self.log_no, Type::INT4)]).await;
+        let sql = format!("SELECT {COLUMNS} FROM {{ranges}} WHERE {{owner}} = $1 ORDER BY lo");
+        let sql = self.ledger.sql(&sql);
+        let rows = self.session.client().query_typed(&sql, &[(&self.owner.number, Type::INT4)]).await;
         let rows = rows.map_err(|error| self.session.error(TRIED, error))?;
         rows.iter().map(range).collect::<Result<_, _>>().map_err(|error| self.session.error(TRIED, error))
     }
 
     async fn quarantined(&self) -> Result<u64, TargetError> {
-        let row = query(self.session, QUARANTINED, &[(&self.log_no, Type::INT4)]).await?;
+        let row = query(self.session, QUARANTINED, &[(&self.owner.log_no, Type::INT4)]).await?;
         let count: i64 =
             row.map_or(Ok(0), |row| row.try_get(0)).map_err(|error| self.session.error(TRIED, error))?;
         Ok(u64::try_from(count).unwrap_or_default())
@@ -285,6 +291,7 @@ impl Ranges<'_> {
 pub(crate) async fn unblock(
     session: &Session,
     log: &LogIdentity,
+    ledger: &Ledger,
     claim: &Claim<'_>,
 ) -> Result<(), TargetError> {
     // NOTE: before anything is asked: outside a transaction a pooled session has whatever settings others left in it.
@@ -297,15 +304,16 @@ pub(crate) async fn unblock(
         Wanted::Oldest => "hi IS NOT NULL AND next < hi AND lo <> ALL ($2)".to_owned(),
     };
     let busy: Vec<i64> = claim.busy.iter().copied().map(bigint).collect();
-    let sql = format!(
-        "SELECT log_no, lo FROM tailwater_ranges JOIN tailwater_logs USING (log_no)
-         WHERE log_id = $1 AND $2::bigint[] IS NOT NULL AND {condition} ORDER BY lo LIMIT 1"
-    );
-    let parameters: Parameters<'_> = &[(&log.log_id.0, Type::UUID), (&busy, Type::INT8_ARRAY)];
+    let sql = ledger.sql(&format!(
+        "SELECT {{owner}}, lo FROM {{ranges}}
+         WHERE {{owner}} = (SELECT {{owner}} FROM {{owners}} WHERE {{id}} = $1) AND $2::bigint[] IS NOT NULL AND {condition} ORDER BY lo LIMIT 1"
+    ));
+    let id = ledger.owner_id(log);
+    let parameters: Parameters<'_> = &[(&id, Type::UUID), (&busy, Type::INT8_ARRAY)];
     let Some(row) = query(session, &sql, parameters).await? else { return Ok(()) };
     let read = |row: &Row| Ok((row.try_get(0)?, row.try_get(1)?));
-    let (log_no, lo) = read(&row).map_err(|error| session.error(TRIED, error))?;
-    match end_predecessor(session, &log.log_id, log_no, lo).await? {
+    let (owner, lo) = read(&row).map_err(|error| session.error(TRIED, error))?;
+    match end_predecessor(session, &log.log_id, ledger, owner, lo).await? {
         Ended::Gone(pid) | Ended::Told(pid) => {
             tracing::info!(pid, lo, "ended a dead session of this log's that still held the range");
         }
@@ -371,13 +379,21 @@ pub(crate) fn position(number: i64) -> Position {
     Position(u64::try_from(number).unwrap_or_default())
 }
 
-type Parameters<'a> = &'a [(&'a (dyn ToSql + Sync), Type)];
+pub(crate) type Parameters<'a> = &'a [(&'a (dyn ToSql + Sync), Type)];
 
-async fn query(session: &Session, sql: &str, parameters: Parameters<'_>) -> Result<Option<Row>, TargetError> {
+pub(crate) async fn query(
+    session: &Session,
+    sql: &str,
+    parameters: Parameters<'_>,
+) -> Result<Option<Row>, TargetError> {
     let rows = session.client().query_typed(sql, parameters).await;
     Ok(rows.map_err(|error| session.error(TRIED, error))?.into_iter().next())
 }
 
-async fn execute(session: &Session, sql: &str, parameters: Parameters<'_>) -> Result<(), TargetError> {
+pub(crate) async fn execute(
+    session: &Session,
+    sql: &str,
+    parameters: Parameters<'_>,
+) -> Result<(), TargetError> {
     query(session, sql, parameters).await.map(drop)
 }

@@ -11,6 +11,7 @@ use crate::apply::Applier;
 use crate::chunks::Chunks;
 use crate::claim::{self, Taken};
 use crate::connect::{Session, within};
+use crate::ledger::{Ledger, Owner};
 
 /// How long a claim may take: it waits for one row's lock, for 10 s at the most.
 const CLAIM_LIMIT: Duration = Duration::from_secs(60);
@@ -21,8 +22,9 @@ const ROLLBACK_LIMIT: Duration = Duration::from_secs(10);
 pub struct TimescaleLane {
     session: Session,
     log: LogIdentity,
-    /// The log's number in this database, from the last claim.
-    log_no: Option<i32>,
+    ledger: Ledger,
+    /// Whose ranges are claimed, by its numbers in this database, from the last claim.
+    owner: Option<Owner>,
     applier: Applier,
     condition: Condition,
 }
@@ -37,8 +39,9 @@ enum Condition {
 }
 
 impl TimescaleLane {
-    pub(crate) fn new(session: Session, log: LogIdentity, chunks: Arc<Chunks>) -> Self {
-        Self { session, log, log_no: None, applier: Applier::new(chunks), condition: Condition::Idle }
+    pub(crate) fn new(session: Session, log: LogIdentity, ledger: Ledger, chunks: Arc<Chunks>) -> Self {
+        let applier = Applier::new(chunks, &ledger);
+        Self { session, log, ledger, owner: None, applier, condition: Condition::Idle }
     }
 
     /// Notes that a transaction begins.
@@ -67,19 +70,19 @@ impl TimescaleLane {
 impl Lane for TimescaleLane {
     async fn claim(&mut self, claim: &Claim<'_>) -> Result<Option<Claimed>, ClaimError> {
         self.enter().map_err(ClaimError::Target)?;
-        let claiming = claim::claim(&self.session, &self.log, claim);
+        let claiming = claim::claim(&self.session, &self.log, &self.ledger, claim);
         match within(CLAIM_LIMIT, "claiming a range", claiming).await {
             Ok(taken) => {
                 self.condition = Condition::Idle;
-                Ok(taken.map(|Taken { log_no, claimed }| {
-                    self.log_no = Some(log_no);
+                Ok(taken.map(|Taken { owner, claimed }| {
+                    self.owner = Some(owner);
                     claimed
                 }))
             }
             Err(failure) => {
                 self.roll_back().await;
                 if let (claim::Failure::Blocked(_), Condition::Idle) = (&failure, self.condition) {
-                    let unblocking = claim::unblock(&self.session, &self.log, claim);
+                    let unblocking = claim::unblock(&self.session, &self.log, &self.ledger, claim);
                     within(CLAIM_LIMIT, "claiming a range", unblocking).await.map_err(ClaimError::Target)?;
                 }
                 Err(failure.into())
@@ -93,9 +96,9 @@ impl Lane for TimescaleLane {
 
     async fn apply(&mut self, batch: &Batch<'_>) -> Result<ApplyOutcome, ApplyError> {
         // Without a claim the range is somebody else's, or nobody's.
-        let Some(log_no) = self.log_no else { return Err(ApplyError::Overtaken { lo: batch.lo }) };
+        let Some(owner) = self.owner else { return Err(ApplyError::Overtaken { lo: batch.lo }) };
         self.enter().map_err(ApplyError::Target)?;
-        let applied = self.applier.apply(&self.session, &self.log, log_no, batch).await;
+        let applied = self.applier.apply(&self.session, &self.log, owner, batch).await;
         match &applied {
             Ok(_) => self.condition = Condition::Idle,
             Err(ApplyError::Unsettled { .. }) => {}

@@ -12,6 +12,7 @@ mod copy;
 mod error;
 mod identity;
 mod lane;
+mod ledger;
 mod merge;
 mod predecessor;
 mod quarantine;
@@ -27,6 +28,7 @@ mod url;
 
 pub use identity::{DatabaseIdentity, identify};
 pub use lane::TimescaleLane;
+pub use ledger::{UnfinishedReplay, unfinished_replay};
 pub use quarantine::{DropMode, Quarantine, QuarantineFilter, Quarantined, RetryMode, RetryOutcome};
 pub use schema::{Edition, Extension, Licence, MigrateOutcome, Migration, edition, migrate};
 pub use target::{Migrate, StoreOptions, TimescaleTarget};

@@ -12,6 +12,7 @@ use tokio_postgres::error::SqlState;
 use tokio_postgres::types::Type;
 
 use crate::connect::{Link, Session, application_name};
+use crate::ledger::Ledger;
 
 /// How long the server gives the backend to end, in milliseconds: it rolls back first.
 const END_MS: i64 = 5_000;
@@ -21,15 +22,15 @@ const END_MS: i64 = 5_000;
 /// NOTE: of another user's backend the server shows neither start nor name, so it does not match.
 const END: &str = "WITH found AS MATERIALIZED (
         SELECT activity.pid
-        FROM tailwater_ranges AS ranges
+        FROM {ranges} AS ranges
         JOIN pg_stat_activity AS activity
             ON activity.pid = ranges.backend AND activity.backend_start = ranges.backend_start
-        WHERE ranges.log_no = $1 AND ranges.lo = $2
+        WHERE ranges.{owner} = $1 AND ranges.lo = $2
           AND activity.datname = current_database()
           AND activity.application_name LIKE $4
           AND activity.pid <> pg_backend_pid()
           AND EXISTS (SELECT FROM pg_locks AS locks WHERE locks.pid = activity.pid AND locks.granted
-              AND locks.mode = 'RowExclusiveLock' AND locks.relation = 'tailwater_ranges'::regclass
+              AND locks.mode = 'RowExclusiveLock' AND locks.relation = '{ranges}'::regclass
               AND locks.database = (SELECT oid FROM pg_database WHERE datname = current_database())))
     SELECT pid, pg_terminate_backend(pid, $3) FROM found";
 
@@ -53,7 +54,8 @@ pub(crate) enum Ended {
 pub(crate) async fn end_predecessor(
     session: &Session,
     log: &LogId,
-    log_no: i32,
+    ledger: &Ledger,
+    owner: i32,
     lo: i64,
 ) -> Result<Ended, TargetError> {
     let tried = "ending the range's predecessor";
@@ -64,8 +66,8 @@ pub(crate) async fn end_predecessor(
     // Whichever lane it was: the one that claims a piece again may have another number.
     let lanes = application_name(log, "%");
     let parameters: [(&(dyn tokio_postgres::types::ToSql + Sync), Type); 4] =
-        [(&log_no, Type::INT4), (&lo, Type::INT8), (&END_MS, Type::INT8), (&lanes, Type::TEXT)];
-    let rows = match session.client().query_typed(END, &parameters).await {
+        [(&owner, Type::INT4), (&lo, Type::INT8), (&END_MS, Type::INT8), (&lanes, Type::TEXT)];
+    let rows = match session.client().query_typed(&ledger.sql(END), &parameters).await {
         Ok(rows) => rows,
         Err(error) if error.code() == Some(&SqlState::INSUFFICIENT_PRIVILEGE) => {
             return Ok(Ended::NotPermitted);
@@ -104,7 +106,7 @@ mod tests {
         }
 
         async fn end(&self, session: &Session) -> Ended {
-            end_predecessor(session, &self.log.log_id, 1, 1).await.unwrap()
+            end_predecessor(session, &self.log.log_id, &Ledger::Ranges, 1, 1).await.unwrap()
         }
 
         async fn session(&self, lane: &str) -> Session {
@@ -182,10 +184,10 @@ mod tests {
         let session = world.session("live").await;
         let log = world.log.log_id;
         let nobody = async |session: &Session, lo| {
-            assert_eq!(end_predecessor(session, &log, 1, lo).await.unwrap(), Ended::Nobody);
+            assert_eq!(end_predecessor(session, &log, &Ledger::Ranges, 1, lo).await.unwrap(), Ended::Nobody);
         };
         // Another log, another range, and itself.
-        let other = end_predecessor(&session, &LogId::random(), 1, 1).await.unwrap();
+        let other = end_predecessor(&session, &LogId::random(), &Ledger::Ranges, 1, 1).await.unwrap();
         assert_eq!(other, Ended::Nobody);
         nobody(&session, 2).await;
         nobody(&holder, 1).await;
@@ -213,7 +215,7 @@ mod tests {
         client.batch_execute(&sql).await.unwrap();
         let url = world.database.url().secret().replacen("//postgres", &format!("//{role}:p"), 1);
         let session = world.session_at(&url.parse().unwrap(), "live").await;
-        let ended = end_predecessor(&session, &world.log.log_id, 1, 1).await;
+        let ended = end_predecessor(&session, &world.log.log_id, &Ledger::Ranges, 1, 1).await;
         client.batch_execute(&format!("DROP OWNED BY {role}; DROP ROLE {role}")).await.unwrap();
         assert_eq!(ended.unwrap(), Ended::NotPermitted);
         holder.run("moving", "COMMIT").await.unwrap();

@@ -3,11 +3,13 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use projector::{ErrorKind, LaneName, LogIdentity, Target, TargetError};
+use projector::{ErrorKind, LaneName, LogIdentity, ReplayRequest, Target, TargetError};
+use tokio::sync::OnceCell;
 
 use crate::chunks::Chunks;
-use crate::connect::{Session, application_name};
+use crate::connect::{Session, application_name, within};
 use crate::lane::TimescaleLane;
+use crate::ledger::{Known, Ledger};
 use crate::schema::{self, Extension, State};
 use crate::url::DatabaseUrl;
 
@@ -39,13 +41,35 @@ pub struct TimescaleTarget {
     is_prepared: AtomicBool,
     /// What its lanes know of the chunks.
     chunks: Arc<Chunks>,
+    work: Work,
+}
+
+/// Whose progress its lanes move.
+#[derive(Debug)]
+enum Work {
+    Projection,
+    /// A replay's; which one settles once, at the first connection.
+    Replay {
+        asked: ReplayRequest,
+        settled: OnceCell<Known>,
+    },
 }
 
 impl TimescaleTarget {
     /// A target at `url`; nothing is connected yet.
     #[must_use]
     pub fn new(url: DatabaseUrl, options: StoreOptions) -> Self {
-        Self { url, options, is_prepared: AtomicBool::new(false), chunks: Arc::default() }
+        Self::of(url, options, Work::Projection)
+    }
+
+    /// A target at `url` for a replay, whose progress is kept apart from that of the projection.
+    #[must_use]
+    pub fn replay(url: DatabaseUrl, options: StoreOptions, asked: ReplayRequest) -> Self {
+        Self::of(url, options, Work::Replay { asked, settled: OnceCell::new() })
+    }
+
+    fn of(url: DatabaseUrl, options: StoreOptions, work: Work) -> Self {
+        Self { url, options, is_prepared: AtomicBool::new(false), chunks: Arc::default(), work }
     }
 
     /// Where it is.
@@ -70,9 +94,26 @@ impl TimescaleTarget {
 
     /// A session for the lane and whether its database has the schema: it may be another database by now.
     async fn open(&self, log: &LogIdentity, name: LaneName) -> Result<(Session, State), TargetError> {
-        let session = Session::open(&self.url, &application_name(&log.log_id, &name.to_string())).await?;
+        let name = match (&self.work, name) {
+            (Work::Replay { .. }, LaneName::Backlog(number)) => format!("replay-{number}"),
+            (Work::Projection | Work::Replay { .. }, name) => name.to_string(),
+        };
+        let session = Session::open(&self.url, &application_name(&log.log_id, &name)).await?;
         let state = schema::state(&session, &schema::migrator(), self.url.connect_timeout()).await?;
         Ok((session, state))
+    }
+
+    /// Whose progress a lane moves, in a database that has the schema.
+    async fn ledger(&self, session: &Session, log: &LogIdentity) -> Result<Ledger, TargetError> {
+        let Work::Replay { asked, settled } = &self.work else { return Ok(Ledger::Ranges) };
+        let settling = settled.get_or_try_init(|| Known::settle(session, log, asked));
+        let known =
+            within(self.url.connect_timeout(), "looking for a replay that was begun", settling).await?;
+        if known.log_id == log.log_id {
+            return Ok(Ledger::Replay(known.clone()));
+        }
+        let message = "the log has another identity since the replay began: run the replay again";
+        Err(TargetError::new(ErrorKind::Fatal, message))
     }
 }
 
@@ -89,7 +130,10 @@ impl Target for TimescaleTarget {
             (session, state) = self.open(log, name).await?;
         }
         match state {
-            State::Current => Ok(TimescaleLane::new(session, log.clone(), Arc::clone(&self.chunks))),
+            State::Current => {
+                let ledger = self.ledger(&session, log).await?;
+                Ok(TimescaleLane::new(session, log.clone(), ledger, Arc::clone(&self.chunks)))
+            }
             State::Behind(pending) => Err(behind(pending.len())),
             State::Refused(error) => Err(error),
         }

@@ -278,6 +278,7 @@ const fn answer_patience(task: &Task) -> Duration {
         Task::Status | Task::Metrics | Task::LogStat => Duration::from_secs(10),
         Task::Record { .. }
         | Task::Project { .. }
+        | Task::Replay(_)
         | Task::Quarantine { .. }
         | Task::LogTail { .. }
         | Task::LogExport { .. }

@@ -2,6 +2,7 @@
 
 mod log;
 mod quarantine;
+mod replay;
 
 use std::path::PathBuf;
 
@@ -12,6 +13,7 @@ use crate::config::{Origin, Overrides};
 
 pub(crate) use log::{ExportArgs, ImportArgs, LogCommand, TailArgs, TrimArgs};
 pub(crate) use quarantine::{DropArgs, ListArgs, QuarantineCommand, RetryArgs, ShowArgs, WhichArgs};
+pub(crate) use replay::ReplayArgs;
 
 /// A flight recorder for hosts that run AI coding agents.
 ///
@@ -65,6 +67,8 @@ A bad line refuses the whole request, unless --skip-invalid.")]
     Record(RecordArgs),
     /// Project the log into the database
     Project(ProjectArgs),
+    /// Apply a part of the log again, into any database
+    Replay(ReplayArgs),
     /// Read from the database
     #[command(subcommand)]
     Query(Box<QueryCommand>),

@@ -64,6 +64,7 @@ fn dispatch(cli: &Cli) -> Result<(), Failure> {
             Command::Run(_) => commands::run::run(&config).await,
             Command::Record(args) => commands::record::record(&config, args).await,
             Command::Project(args) => commands::project::project(&config, args).await,
+            Command::Replay(args) => commands::replay::replay(&config, args).await,
             Command::Query(command) => commands::query::query(&config, command).await,
             Command::Status(args) => commands::status::status(&config, args).await,
             Command::Log(command) => commands::log::log(&config, command).await,

@@ -127,6 +127,29 @@ impl Selection {
         Ok(selection)
     }
 
+    /// It as flags: always the same for the same, and nothing in them is relative to now.
+    #[must_use]
+    pub(crate) fn flags(&self) -> String {
+        let place = |flag, place: Option<Place>| match place {
+            None => None,
+            Some(Place::Position(position)) => Some(format!("{flag} {position}")),
+            Some(Place::Time(micros)) => Some(format!("{flag} {}", Time::from_micros(micros))),
+        };
+        let mut kinds: Vec<&str> = self.kinds.0.iter().map(|kind| kind.name()).collect();
+        kinds.sort_unstable();
+        kinds.dedup();
+        let kinds = (!kinds.is_empty()).then(|| format!("--kind {}", kinds.join(",")));
+        let flags = [place("--from", self.from), place("--to", self.to), kinds];
+        flags.into_iter().flatten().collect::<Vec<_>>().join(" ")
+    }
+
+    /// How a replay of it goes on.
+    #[must_use]
+    pub(crate) fn goes_on(&self) -> String {
+        let command = format!("tailwater replay {}", self.flags());
+        format!("`{}` goes on from there", command.trim_end())
+    }
+
     /// The first position that can be in it.
     #[must_use]
     pub(crate) fn start(&self) -> Position {
@@ -273,6 +296,22 @@ mod tests {
         assert!(parse("-1h", "", "").unwrap().has(&unknown(200)));
         let gaps = parse("", "", "gap").unwrap();
         assert!(gaps.has(&unknown(Kind::Gap.number())) && !gaps.has(&unknown(200)));
+    }
+
+    /// What is given again as flags is the same.
+    #[test]
+    fn its_flags_mean_the_same_at_any_time() {
+        let check = |from, to, kind, flags: &str| {
+            let selection = parse(from, to, kind).unwrap();
+            assert_eq!(selection.flags(), flags);
+            selection
+        };
+        check("", "", "", "");
+        let hour = check("-1h", "5000", "", "--from 2026-01-02T02:04:05.000000Z --to 5000");
+        assert_eq!(parse("2026-01-02T02:04:05Z", "5000", "").unwrap(), hour);
+        check("7", "2026-01-02T02:04:05.000001Z", "", "--from 7 --to 2026-01-02T02:04:05.000001Z");
+        let kinds = check("", "", "gap,agent_state,gap", "--kind agent_state,gap");
+        assert_eq!(kinds.goes_on(), "`tailwater replay --kind agent_state,gap` goes on from there");
     }
 
     #[test]

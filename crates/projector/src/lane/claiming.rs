@@ -5,6 +5,7 @@ use std::sync::OnceLock;
 use super::{End, Turn, Unsettled, Worker, turn_or_halt};
 use crate::claim::{Doubt, behind_hole, check_range, cursor_at};
 use crate::halt::Halt;
+use crate::lanes::Work;
 use crate::source::{Source, SourceError};
 use crate::target::{
     Claim, ClaimError, Claimed, Cursor, Lane, LaneName, RangeState, Refusal, Target, Wanted, WriterId,
@@ -19,7 +20,13 @@ impl<S: Source, T: Target> Worker<'_, S, T> {
                 self.shared.release(lo);
                 Turn::Next
             }
-            None => End::Done.into(),
+            None => {
+                if self.shared.work == Work::Replay {
+                    self.shared.found_nothing();
+                    self.works();
+                }
+                End::Done.into()
+            }
         }
     }
 

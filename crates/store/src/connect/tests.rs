@@ -36,7 +36,10 @@ async fn a_session_with_a_pooler_is_pooled_and_ends_nobody() {
         let session = Session::open(url, "tailwater/a/b").await.unwrap();
         assert_eq!(session.link(), Link::Pooled, "{url}");
         // It does not even look: there is no table to look at yet.
-        assert_eq!(end_predecessor(&session, &LogId::random(), 1, 1).await.unwrap(), Ended::Pooled);
+        assert_eq!(
+            end_predecessor(&session, &LogId::random(), &crate::ledger::Ledger::Ranges, 1, 1).await.unwrap(),
+            Ended::Pooled
+        );
         assert_eq!(text(&session, "SHOW tcp_user_timeout").await, "0");
     }
 }

@@ -30,8 +30,13 @@ struct Applied {
 }
 
 /// Tables beside those of [`TABLES`].
-const OWN_TABLES: [&str; 4] =
-    ["tailwater_logs", "tailwater_ranges", "tailwater_replays", "tailwater_quarantine"];
+const OWN_TABLES: [&str; 5] = [
+    "tailwater_logs",
+    "tailwater_ranges",
+    "tailwater_replays",
+    "tailwater_replay_ranges",
+    "tailwater_quarantine",
+];
 
 /// Reads it: four round trips, no locks. In a transaction, for its settings: which schema is ours is one of them.
 ///

@@ -12,6 +12,7 @@ pub(crate) mod project;
 pub(crate) mod quarantine;
 pub(crate) mod query;
 pub(crate) mod record;
+pub(crate) mod replay;
 pub(crate) mod run;
 pub(crate) mod status;
 

@@ -51,20 +51,25 @@ pub(crate) fn no_database() -> Failure {
 }
 
 /// Tells the start of an outage and its end.
-fn change(waiting: Option<&str>) -> String {
+pub(super) fn change(waiting: Option<&str>) -> String {
     match waiting {
         Some(error) => format!("waiting for the database, for as long as it takes: {error}"),
         None => "the database is there".to_owned(),
     }
 }
 
-fn print(answer: &Value, json: bool) -> Result<(), Failure> {
+/// Prints what was done.
+pub(super) fn print(answer: &Value, json: bool) -> Result<(), Failure> {
     if json {
         return output::json(answer);
     }
     let it: ProjectAnswer = access::understood(answer.clone())?;
     let mut rest = String::new();
-    for (events, what) in [(it.quarantined, "in quarantine"), (it.unavailable, "gone from the log")] {
+    for (events, what) in [
+        (it.quarantined, "in quarantine"),
+        (it.expired, "older than the database's retention"),
+        (it.unavailable, "gone from the log"),
+    ] {
         if events > 0 {
             rest.push_str(&format!(", {} {what}", output::count(events)));
         }

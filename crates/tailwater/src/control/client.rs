@@ -26,6 +26,7 @@ const fn lost(task: &Task) -> &'static str {
         | Task::Metrics
         | Task::LogStat
         | Task::Project { .. }
+        | Task::Replay(_)
         | Task::Quarantine { .. }
         | Task::LogTail { .. }
         | Task::LogExport { .. }

@@ -21,7 +21,7 @@ use self::output::Told;
 use crate::cli::Format;
 use crate::config::Backlog;
 use crate::selection::{Place, Selection};
-use crate::service::{Begin, QuarantineAction};
+use crate::service::{Begin, QuarantineAction, ReplayTask};
 
 /// The version of this protocol.
 pub(crate) const PROTOCOL: u32 = 3;
@@ -65,6 +65,8 @@ pub(crate) enum Task {
         /// How what was missed is filled.
         backlog: Backlog,
     },
+    /// Apply a part of the log again, into any database.
+    Replay(ReplayTask),
     /// Look at the quarantine of the log, or change it.
     Quarantine {
         /// In which database, with its password; none means the daemon's own.
@@ -122,6 +124,7 @@ impl Task {
             | Self::Metrics
             | Self::LogStat
             | Self::Project { .. }
+            | Self::Replay(_)
             | Self::Quarantine { .. }
             | Self::LogTail { .. }
             | Self::LogExport { .. }

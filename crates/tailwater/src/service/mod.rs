@@ -4,6 +4,7 @@ mod import;
 mod project;
 mod quarantine;
 mod record;
+mod replay;
 mod status;
 mod upkeep;
 mod walk;
@@ -27,6 +28,7 @@ pub(crate) use quarantine::{
     DropAnswer, QuarantineAction, QuarantineRow, RetryAnswer, ShowAnswer, Which, retry_what_is_known_now,
 };
 pub(crate) use record::record;
+pub(crate) use replay::{Extent, ReplayPlan, ReplayTask, Replays};
 pub(crate) use status::HoleObject;
 pub(crate) use status::{LogStatAnswer, MetricsAnswer, ProjectionObject, RangeObject, StatusAnswer};
 pub(crate) use upkeep::{AdoptAnswer, Damage, RepairAnswer, TrimAnswer, VerifyAnswer, repair_unopened};
@@ -39,6 +41,7 @@ pub(crate) struct Service {
     projecting: Projecting,
     samplers: Vec<sampler::StatusHandle>,
     migrate: store::Migrate,
+    replays: Replays,
 }
 
 /// Whether the holder of the log projects by itself.
@@ -61,14 +64,15 @@ impl Service {
         samplers: Vec<sampler::StatusHandle>,
         migrate: store::Migrate,
     ) -> Self {
-        Self { log, projecting, samplers, migrate }
+        Self { log, projecting, samplers, migrate, replays: Replays::default() }
     }
 
     /// A lone command's.
     #[must_use]
     pub(crate) fn of_command(log: EventLog, config: &crate::config::Config) -> Self {
         let projecting = if config.database.is_some() { Projecting::Idle } else { Projecting::Disabled };
-        Self { log, projecting, samplers: Vec::new(), migrate: config.migrate }
+        let replays = Replays::default();
+        Self { log, projecting, samplers: Vec::new(), migrate: config.migrate, replays }
     }
 }
 
@@ -91,6 +95,7 @@ impl Handler for Service {
             Task::Project { database_url, until_head, backlog } => {
                 answer(self.project(&database_url, until_head, backlog, output, stop).await?)
             }
+            Task::Replay(task) => self.replay(&task, output, stop).await,
             Task::Quarantine { database_url, action } => {
                 self.quarantine(database_url.as_deref(), action, output, stop).await
             }

@@ -133,7 +133,7 @@ pub(crate) struct ProjectAnswer {
 }
 
 impl ProjectAnswer {
-    fn new(totals: Totals, took: Duration) -> Self {
+    pub(super) fn new(totals: Totals, took: Duration) -> Self {
         let seconds = took.as_secs_f64();
         #[expect(clippy::cast_precision_loss, reason = "a rate needs no 53 bits")]
         let events_per_second = if seconds > 0.0 { totals.read as f64 / seconds } else { 0.0 };

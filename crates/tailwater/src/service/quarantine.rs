@@ -195,7 +195,7 @@ impl Service {
     }
 
     /// Lets the daemon's projection see what was changed.
-    async fn look_anew(
+    pub(super) async fn look_anew(
         &self,
         database: &DatabaseUrl,
         dry_run: bool,

@@ -7,6 +7,7 @@
 
 mod look_back;
 mod runs;
+mod tally;
 
 use std::sync::Arc;
 
@@ -23,6 +24,8 @@ use crate::control::output::Output;
 use crate::failure::{Failure, chain};
 use crate::render::{Page, Renderer, Style};
 use crate::selection::Selection;
+
+pub(super) use self::tally::{Part, Tally};
 
 /// How many entries are read at once: ten milliseconds of work, and less than two megabytes of text.
 const STRETCH_EVENTS_MAX: u64 = 4_096;
