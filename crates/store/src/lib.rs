@@ -12,12 +12,15 @@ mod copy;
 mod error;
 mod identity;
 mod lane;
+mod mend;
 mod merge;
+mod outside;
 mod predecessor;
 mod quarantine;
 pub mod read;
 mod rows;
 mod schema;
+mod snapshot;
 mod tables;
 mod target;
 #[cfg(feature = "testing")]
@@ -27,7 +30,9 @@ mod url;
 
 pub use identity::{DatabaseIdentity, identify};
 pub use lane::TimescaleLane;
+pub use mend::{MendOutcome, Mender};
 pub use quarantine::{DropMode, Quarantine, QuarantineFilter, Quarantined, RetryMode, RetryOutcome};
 pub use schema::{Edition, Extension, Licence, MigrateOutcome, Migration, edition, migrate};
+pub use snapshot::{TimescaleSnapshot, table_of};
 pub use target::{Migrate, StoreOptions, TimescaleTarget};
 pub use url::{DatabaseUrl, DatabaseUrlError, SslMode};
