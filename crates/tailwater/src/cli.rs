@@ -2,6 +2,7 @@
 
 mod log;
 mod quarantine;
+mod verify;
 
 use std::path::PathBuf;
 
@@ -12,6 +13,7 @@ use crate::config::{Origin, Overrides};
 
 pub(crate) use log::{ExportArgs, ImportArgs, LogCommand, TailArgs, TrimArgs};
 pub(crate) use quarantine::{DropArgs, ListArgs, QuarantineCommand, RetryArgs, ShowArgs, WhichArgs};
+pub(crate) use verify::VerifyArgs;
 
 /// A flight recorder for hosts that run AI coding agents.
 ///
@@ -77,6 +79,9 @@ A bad line refuses the whole request, unless --skip-invalid.")]
     /// Look at the events that the database has refused, try them again, give them up
     #[command(subcommand)]
     Quarantine(QuarantineCommand),
+    /// Check that the database has what the log has, and nothing else of it
+    #[command(after_help = verify::AFTER_HELP)]
+    Verify(VerifyArgs),
     /// Make or upgrade the database's tables
     Migrate,
     /// Make, check or show the configuration

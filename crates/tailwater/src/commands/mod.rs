@@ -14,6 +14,7 @@ pub(crate) mod query;
 pub(crate) mod record;
 pub(crate) mod run;
 pub(crate) mod status;
+pub(crate) mod verify;
 
 /// What the clock says: what a relative time is relative to.
 fn now() -> Time {
