@@ -70,6 +70,15 @@ impl TimescaleSnapshot {
         self.log_no
     }
 
+    /// Lets go of the moment in order, which is kind to a pooler: a session that is left in a transaction is thrown away.
+    ///
+    /// # Errors
+    /// When the session has ended.
+    pub async fn close(self) -> Result<(), TargetError> {
+        let tried = "letting go of the snapshot";
+        within(STALL_LIMIT, tried, self.session.run(tried, "ROLLBACK")).await
+    }
+
     /// The rows of a query about the log, which is `$1`.
     async fn query(&self, sql: &str) -> Result<Vec<tokio_postgres::Row>, TargetError> {
         let asking = async {

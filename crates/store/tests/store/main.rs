@@ -20,6 +20,7 @@ mod pooler;
 mod quarantine;
 mod rivals;
 mod schema_errors;
+mod snapshot;
 mod support;
 mod tls;
 mod usage;

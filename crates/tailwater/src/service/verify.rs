@@ -197,6 +197,7 @@ impl<'a> Verifier<'a> {
         let progress = |done, total| self.output.progress(Progress { done, total, waiting: None });
         let found = verify(&self.source, &mut snapshot, kept_from, progress).await;
         let found = found.map_err(|error| failed(&error))?;
+        snapshot.close().await.map_err(|error| failed(&error))?;
         Ok((self.answer(&found, log_no), found.missing))
     }
 
@@ -248,6 +249,8 @@ impl<'a> Verifier<'a> {
         let outcome = self.replay(mender.ok_or_else(|| self.never_seen())?, missing.clone()).await?;
         let mut snapshot = self.snapshot().await?;
         let still = still_missing(&self.source, &mut snapshot, missing).await;
+        let still = still.map_err(|error| failed(&error))?;
+        snapshot.close().await.map_err(|error| failed(&error))?;
         let MendOutcome { inserted, present, quarantined } = outcome;
         Ok(Mended {
             dry_run: false,
@@ -255,7 +258,7 @@ impl<'a> Verifier<'a> {
             inserted,
             present,
             quarantined,
-            still_missing: still.map_err(|error| failed(&error))?.len(),
+            still_missing: still.len(),
         })
     }
 
