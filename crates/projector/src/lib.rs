@@ -21,6 +21,7 @@ mod source;
 mod status;
 mod step;
 mod target;
+pub mod verify;
 
 pub use event::Entry;
 pub use halt::Halt;

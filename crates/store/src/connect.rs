@@ -110,6 +110,11 @@ impl Session {
         &self.begin
     }
 
+    /// The same for a transaction that sees one moment of the database.
+    pub(crate) fn begin_snapshot_sql(&self) -> String {
+        link::as_snapshot(&self.begin)
+    }
+
     /// Runs statements that return nothing, in one round trip.
     pub(crate) async fn run(&self, tried: &str, sql: &str) -> Result<(), TargetError> {
         self.client.batch_execute(sql).await.map_err(|error| self.error(tried, error))

@@ -283,6 +283,7 @@ const fn answer_patience(task: &Task) -> Duration {
         | Task::LogTail { .. }
         | Task::LogExport { .. }
         | Task::Import { .. }
+        | Task::VerifyDatabase { .. }
         | Task::LogVerify
         | Task::LogRepair
         | Task::LogTrim { .. }

@@ -3,6 +3,7 @@
 mod log;
 mod quarantine;
 mod replay;
+mod verify;
 
 use std::path::PathBuf;
 
@@ -14,6 +15,7 @@ use crate::config::{Origin, Overrides};
 pub(crate) use log::{ExportArgs, ImportArgs, LogCommand, TailArgs, TrimArgs};
 pub(crate) use quarantine::{DropArgs, ListArgs, QuarantineCommand, RetryArgs, ShowArgs, WhichArgs};
 pub(crate) use replay::ReplayArgs;
+pub(crate) use verify::VerifyArgs;
 
 /// A flight recorder for hosts that run AI coding agents.
 ///
@@ -81,6 +83,9 @@ A bad line refuses the whole request, unless --skip-invalid.")]
     /// Look at the events that the database has refused, try them again, give them up
     #[command(subcommand)]
     Quarantine(QuarantineCommand),
+    /// Check that the database has what the log has, and nothing else of it
+    #[command(after_help = verify::AFTER_HELP)]
+    Verify(VerifyArgs),
     /// Make or upgrade the database's tables
     Migrate,
     /// Make, check or show the configuration

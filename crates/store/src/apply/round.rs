@@ -16,8 +16,8 @@ use super::batch::{Piece, Pieces, Whole};
 use super::write::{SAVEPOINT, SAVEPOINT_AGAIN, Written, copy_in, roll_back};
 use crate::connect::{Prepared, Session};
 use crate::error;
-use crate::merge::{self, Contents, Met, Span};
-use crate::quarantine::{Reason, Refusals};
+use crate::merge::{self, Checks, Contents, Met, Span};
+use crate::quarantine::{Limit, Reason, Refusals};
 use crate::tables::Table;
 
 /// The way round of one table.
@@ -69,7 +69,7 @@ impl Round {
         refusals: &mut Refusals,
     ) -> Result<Written, TargetError> {
         let refused_before = refusals.len();
-        self.stage(session, piece, refusals).await?;
+        self.stage(session, piece, Checks::Kept, refusals).await?;
         let mut inserted = 0;
         loop {
             let merged = self.merge(session, piece, refusals).await?;
@@ -89,15 +89,39 @@ impl Round {
         }
     }
 
+    /// Which of these events have no row of their key that they do not beat. Nothing is written.
+    ///
+    /// NOTE: rolled back each time, because a transaction that looks for long would hold the locks of every temporary
+    /// table that it ever had.
+    pub(super) async fn look_up(
+        &mut self,
+        session: &Session,
+        piece: Piece<'_>,
+    ) -> Result<Vec<Position>, TargetError> {
+        let tried = format!("looking rows of {} up", self.table.name);
+        session.run(&tried, "SAVEPOINT tailwater_look").await?;
+        // NOTE: an event that the columns do not even hold has no row either.
+        let mut refusals = Refusals::new(Limit::None);
+        self.stage(session, piece, Checks::Left, &mut refusals).await?;
+        let sql = merge::unexplained_sql(self.table, &piece.span(Whole::Yes));
+        let looked = session.client().simple_query(&sql).await;
+        let mut unexplained = positions(&looked.map_err(|error| session.error(&tried, error))?);
+        unexplained.extend(refusals.positions());
+        let undo = "ROLLBACK TO SAVEPOINT tailwater_look; RELEASE SAVEPOINT tailwater_look";
+        session.roll_back(&tried, undo).await?;
+        Ok(unexplained)
+    }
+
     /// Fills the temporary table, but for events that not even it takes.
     async fn stage(
         &mut self,
         session: &Session,
         whole: Piece<'_>,
+        checks: Checks,
         refusals: &mut Refusals,
     ) -> Result<(), TargetError> {
         let tried = format!("copying into {}", self.table.name);
-        session.run(&tried, &merge::stage_sql(self.table)).await?;
+        session.run(&tried, &merge::stage_sql(self.table, checks)).await?;
         let (mut pieces, mut before) = (Pieces::new(whole), SAVEPOINT);
         while let Some(piece) = pieces.next() {
             match self.copy(session, piece, before).await {

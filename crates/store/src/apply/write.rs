@@ -80,6 +80,25 @@ impl Writers {
         }
         Ok(written)
     }
+
+    /// Which of these events have no row of their key that they do not beat, table by table.
+    pub(crate) async fn look_up(
+        &mut self,
+        session: &Session,
+        provenance: Provenance<'_>,
+        entries: &[Entry],
+    ) -> Result<Vec<Position>, TargetError> {
+        let (counts, mut unexplained) = (Counts::of(entries), Vec::new());
+        for writer in &mut self.0 {
+            let kind = writer.kind();
+            let count = counts.of_kind(kind).count;
+            if count > 0 {
+                let piece = Piece::new(entries, kind, provenance, count);
+                unexplained.extend(writer.round.look_up(session, piece).await?);
+            }
+        }
+        Ok(unexplained)
+    }
 }
 
 /// Which way the rows of a table go.

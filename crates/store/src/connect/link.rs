@@ -52,6 +52,12 @@ const TCP_SETTINGS: &str = "('tcp_keepalives_idle', '10'), ('tcp_keepalives_inte
 /// where it is broken, and not at COMMIT, whose failure could be that of the link.
 const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED; SET CONSTRAINTS ALL IMMEDIATE";
 
+/// The same statements for a transaction that sees one moment. NOTE: the level is said in BEGIN: behind it stand statements
+/// that may be queries, and then it is too late.
+pub(super) fn as_snapshot(begin: &str) -> String {
+    begin.replacen("READ COMMITTED", "REPEATABLE READ", 1)
+}
+
 /// Asks, in one round trip, for the backend and for the settings that this server knows; where the backend is the one
 /// of the key and the link is TCP, tells the server to watch its end.
 pub(super) fn question(key: Option<i32>, is_tcp: bool) -> String {

@@ -10,7 +10,7 @@ use std::sync::atomic::Ordering;
 use bytes::Bytes;
 use projector::TargetError;
 use tokio_postgres::types::{ToSql, Type};
-use tokio_postgres::{CopyInSink, Error, Row, Statement};
+use tokio_postgres::{CopyInSink, CopyOutStream, Error, Row, Statement};
 
 use super::{Link, Session};
 
@@ -66,6 +66,14 @@ impl Session {
         };
         done?;
         sink
+    }
+
+    /// Begins a COPY to us, which is run once and so never prepared for longer.
+    pub(crate) async fn copy_out(&self, sql: &str) -> Result<CopyOutStream, Error> {
+        self.in_doubt.store(true, Ordering::Relaxed);
+        let stream = self.client.copy_out(sql).await;
+        self.in_doubt.store(false, Ordering::Relaxed);
+        stream
     }
 
     /// Prepares, begins the COPY, and closes the statement behind it.

@@ -9,14 +9,14 @@ use projector::{Entry, ErrorKind, LogIdentity, TargetError};
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
-use super::keep::{Parameter, keep, release};
-use super::{Limit, Refusals};
-use crate::apply::{Counts, Writers};
-use crate::claim::{FIND_LOG, bigint, position};
-use crate::connect::{Session, application_name, within};
+use super::Limit;
+use super::keep::Parameter;
+use crate::apply::Writers;
+use crate::claim::{bigint, position};
+use crate::connect::{Session, within};
+use crate::outside;
 use crate::rows::Provenance;
-use crate::schema::{self, State};
-use crate::target::{TimescaleTarget, behind};
+use crate::target::TimescaleTarget;
 
 /// How many events are tried in one transaction; a record may be 64 KiB.
 const PAGE: i64 = 500;
@@ -130,16 +130,7 @@ impl TimescaleTarget {
     /// # Errors
     /// Fatal when the schema is not up to date; otherwise as any connection.
     pub async fn quarantine(&self, log: &LogIdentity) -> Result<Quarantine, TargetError> {
-        let session = Session::open(self.url(), &application_name(&log.log_id, "quarantine")).await?;
-        match schema::state(&session, &schema::migrator(), self.url().connect_timeout()).await? {
-            State::Current => {}
-            State::Behind(pending) => return Err(behind(pending.len())),
-            State::Refused(error) => return Err(error),
-        }
-        let found = session.client().query_typed(FIND_LOG, &[(&log.log_id.0, Type::UUID)]).await;
-        let found = found.map_err(|error| session.error(TRIED, error))?;
-        let log_no = found.first().map(|row| row.try_get(0)).transpose();
-        let log_no = log_no.map_err(|error| session.error(TRIED, error))?;
+        let (session, log_no) = outside::open(self.url(), log, "quarantine").await?;
         Ok(Quarantine { session, log: log.clone(), log_no, writers: Writers::default() })
     }
 }
@@ -249,13 +240,9 @@ impl Quarantine {
         let (Some(log_no), Some(last)) = (self.log_no, rows.last()) else { return Ok(Default::default()) };
         let last = position(self.get(last, 0)?);
         let entries = self.entries(&rows)?;
-        let counts = Counts::of(&entries);
-        let mut refusals = Refusals::new(Limit::None);
-        refusals.add_unknown(&entries, counts.unknown)?;
         let provenance = Provenance { log_no, host: self.log.host.as_str() };
-        let written = self.writers.write(&self.session, provenance, &entries, &counts, &mut refusals).await?;
-        release(&self.session, log_no, &entries, &refusals).await?;
-        keep(&self.session, log_no, &entries, &refusals).await?;
+        let written =
+            outside::write(&self.session, &mut self.writers, provenance, &entries, Limit::None).await?;
         let tried = rows.len() as u64;
         let refused = tried.saturating_sub(written.inserted + written.present);
         let (inserted, present) = (written.inserted, written.present);

@@ -80,6 +80,11 @@ impl Refusals {
         Ok(())
     }
 
+    /// The events that were refused.
+    pub(crate) fn positions(&self) -> impl Iterator<Item = Position> {
+        self.refused.keys().copied()
+    }
+
     /// Notes the events that a newer version wrote; `count` is how many there are.
     pub(crate) fn add_unknown(&mut self, entries: &[Entry], count: usize) -> Result<(), TargetError> {
         if count == 0 {

@@ -21,6 +21,7 @@ mod quarantine;
 mod replaying;
 mod rivals;
 mod schema_errors;
+mod snapshot;
 mod support;
 mod tls;
 mod usage;

@@ -1,6 +1,7 @@
 //! The same flow through PgBouncer in transaction mode, whose sessions everybody shares.
 
-use event::{Event, Time};
+use event::{Event, Kind, Position, Time};
+use projector::verify::{RowsOf, Snapshot};
 use projector::{ApplyError, ApplyOutcome, ClaimError, ErrorKind};
 use query::{AgentFilter, AgentLatest, Reader, TimeRange};
 use store::read::{ReadOptions, TimescaleReader};
@@ -8,7 +9,7 @@ use store::testing::{PgBouncer, TestDatabase, connect};
 use store::{Extension, StoreOptions, TimescaleTarget, migrate};
 use tokio_postgres::{Client, SimpleQueryMessage};
 
-use crate::support::{Range, World, claim_live, log, sample, samples, seconds, usage};
+use crate::support::{Range, World, claim_live, entries, log, sample, samples, seconds, usage};
 
 /// How many sessions of the server the pooler has.
 const SESSIONS: u32 = 2;
@@ -220,4 +221,22 @@ async fn a_blocked_claim_minds_nothing_that_a_stranger_left() {
         other => panic!("{other:?}"),
     }
     holder.batch_execute("COMMIT").await.unwrap();
+}
+
+#[tokio::test]
+async fn what_verifies_and_mends_leaves_nothing_in_a_session() {
+    let Some((world, pooler)) = world().await else { return };
+    let mut range = world.range().await;
+    range.apply(&[sample("a", 0, 1), sample("a", 1, 1)]).await;
+    world.execute("DELETE FROM agent_metrics WHERE position = 2").await;
+    let entries = entries(Position(1), &[sample("a", 0, 1), sample("a", 1, 1)]);
+    let mut snapshot = world.target.snapshot(&world.log).await.unwrap().unwrap();
+    let mut rows = Vec::new();
+    snapshot.rows(Kind::AgentSample, RowsOf::All, &mut |row| rows.push(row.position)).await.unwrap();
+    assert_eq!(rows, [1]);
+    assert_eq!(snapshot.unexplained(&entries).await.unwrap(), [Position(2)]);
+    snapshot.close().await.unwrap();
+    let mut mender = world.target.mender(&world.log).await.unwrap().unwrap();
+    assert_eq!(mender.mend(&entries).await.unwrap().inserted, 1);
+    nothing_is_left(&pooler).await;
 }

@@ -15,6 +15,7 @@ pub(crate) mod record;
 pub(crate) mod replay;
 pub(crate) mod run;
 pub(crate) mod status;
+pub(crate) mod verify;
 
 /// What the clock says: what a relative time is relative to.
 fn now() -> Time {

@@ -30,6 +30,7 @@ const fn lost(task: &Task) -> &'static str {
         | Task::Quarantine { .. }
         | Task::LogTail { .. }
         | Task::LogExport { .. }
+        | Task::VerifyDatabase { .. }
         | Task::LogVerify
         | Task::LogRepair
         | Task::LogTrim { .. }

@@ -13,6 +13,7 @@ pub(crate) mod server;
 mod tests;
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -21,7 +22,7 @@ use self::output::Told;
 use crate::cli::Format;
 use crate::config::Backlog;
 use crate::selection::{Place, Selection};
-use crate::service::{Begin, QuarantineAction, ReplayTask};
+use crate::service::{Begin, Mend, QuarantineAction, ReplayTask};
 
 /// The version of this protocol.
 pub(crate) const PROTOCOL: u32 = 3;
@@ -99,6 +100,15 @@ pub(crate) enum Task {
         /// Bytes of NDJSON behind the request line.
         bytes: u64,
     },
+    /// Check that a database has what the log has.
+    VerifyDatabase {
+        /// Which one, with its password; none means the daemon's own.
+        database_url: Option<String>,
+        /// Whether what is missing is replayed.
+        mend: Mend,
+        /// How long the database keeps events; none means for ever.
+        retention: Option<Duration>,
+    },
     /// Check every record of the log.
     LogVerify,
     /// Put aside what cannot be read.
@@ -128,6 +138,7 @@ impl Task {
             | Self::Quarantine { .. }
             | Self::LogTail { .. }
             | Self::LogExport { .. }
+            | Self::VerifyDatabase { .. }
             | Self::LogVerify
             | Self::LogRepair
             | Self::LogTrim { .. }

@@ -7,6 +7,7 @@ mod record;
 mod replay;
 mod status;
 mod upkeep;
+mod verify;
 mod walk;
 
 use std::sync::Arc;
@@ -32,6 +33,7 @@ pub(crate) use replay::{Extent, ReplayPlan, ReplayTask, Replays};
 pub(crate) use status::HoleObject;
 pub(crate) use status::{LogStatAnswer, MetricsAnswer, ProjectionObject, RangeObject, StatusAnswer};
 pub(crate) use upkeep::{AdoptAnswer, Damage, RepairAnswer, TrimAnswer, VerifyAnswer, repair_unopened};
+pub(crate) use verify::{DatabaseVerifyAnswer, ExtraRowObject, HourObject, Mend, Mended};
 pub(crate) use walk::{Begin, WalkAnswer};
 
 /// The holder of the log, at the service of commands.
@@ -108,6 +110,10 @@ impl Handler for Service {
                 let log = self.log.clone();
                 let work = move || import::import(&log, &body, lines_before, skip_invalid);
                 blocking(work).await.and_then(answer)
+            }
+            Task::VerifyDatabase { database_url, mend, retention } => {
+                let database_url = database_url.as_deref();
+                answer(self.verify_database(database_url, mend, retention, output, stop).await?)
             }
             Task::LogVerify => answer(self.verify(output, stop).await?),
             Task::LogRepair => answer(self.repair(output, stop).await?),
