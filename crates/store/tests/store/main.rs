@@ -18,6 +18,7 @@ mod oracle;
 mod poison;
 mod pooler;
 mod quarantine;
+mod retention;
 mod rivals;
 mod schema_errors;
 mod support;
