@@ -205,6 +205,25 @@ async fn a_plain_table_that_a_lane_writes_to_loses_what_nobody_holds() {
     check_beside_a_lane(Extension::Leave, (0, 1), None, 4).await;
 }
 
+/// The other way round: a lane that knows the chunk waits for its lock, and then it is gone.
+#[tokio::test]
+async fn a_lane_that_waits_for_a_chunk_which_goes_meanwhile_writes_all_the_same() {
+    let Some((world, mut range)) = five_days(Extension::Create).await else { return };
+    let other = world.database.client().await;
+    other
+        .batch_execute("BEGIN; SELECT drop_chunks('agent_metrics', '2026-01-04Z'::timestamptz)")
+        .await
+        .unwrap();
+    let gone = async {
+        world.until_blocked().await;
+        other.batch_execute("COMMIT").await.unwrap();
+    };
+    let late = [sample("late", 7, 0)];
+    let (applied, ()) = tokio::join!(range.try_apply(&late), gone);
+    println!("XXX {applied:?}");
+    panic!();
+}
+
 #[tokio::test]
 async fn a_row_that_somebody_holds_is_passed_over() {
     let Some((world, _)) = five_days(Extension::Leave).await else { return };

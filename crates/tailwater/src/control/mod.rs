@@ -13,6 +13,7 @@ pub(crate) mod server;
 mod tests;
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -64,6 +65,8 @@ pub(crate) enum Task {
         until_head: bool,
         /// How what was missed is filled.
         backlog: Backlog,
+        /// How long the database keeps events; none means as the daemon was told, if it was.
+        retention: Option<Duration>,
     },
     /// Look at the quarantine of the log, or change it.
     Quarantine {
