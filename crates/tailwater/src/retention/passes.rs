@@ -235,7 +235,89 @@ impl Teller {
 
 #[cfg(test)]
 mod tests {
+    use sampler::{ManualClock, SystemClock};
+    use store::testing::TestDatabase;
+    use tempfile::TempDir;
+    use tokio_postgres::Client;
+
     use super::*;
+
+    /// A database with a row that is a day too old and one that is not, and passes over it.
+    struct World {
+        database: TestDatabase,
+        client: Client,
+        passes: Passes,
+        clock: Arc<ManualClock>,
+        status: watch::Sender<Status>,
+        home: TempDir,
+    }
+
+    impl World {
+        async fn new() -> Option<Self> {
+            let database = TestDatabase::create().await?;
+            store::migrate(database.url(), store::Extension::Leave).await.unwrap();
+            let client = database.client().await;
+            let insert = "INSERT INTO gaps SELECT now() - age, now(), now(), 1, age::text, '', '', 1, 1
+                FROM unnest(ARRAY[interval '91 days', '89 days']) AS age";
+            client.batch_execute(insert).await.unwrap();
+            let home = tempfile::tempdir().unwrap();
+            let host = event::HostName::new("here").unwrap();
+            let log =
+                EventLog::open(&home.path().join("data"), &host, eventlog::Settings::default()).unwrap();
+            let (status, told) = watch::channel(Status { state: State::Live, ..Status::default() });
+            let kept = Duration::from_secs(90 * 86_400);
+            let clock = Arc::new(ManualClock::new(SystemClock.now()));
+            let passes = Passes::new(database.url().clone(), log, kept, told);
+            let passes = Passes { clock: Arc::<ManualClock>::clone(&clock), ..passes };
+            Some(Self { database, client, passes, clock, status, home })
+        }
+
+        /// Makes a pass; tells how it ended, what it dropped, and how many rows are left.
+        async fn pass(&mut self) -> (Result<(), Setback>, Option<String>, i64) {
+            let mut dropped = Sum::default();
+            let ended = self.passes.pass(&mut dropped).await;
+            let left = self.client.query_one("SELECT count(*) FROM gaps", &[]).await.unwrap();
+            (ended, dropped.in_words(), left.get(0))
+        }
+
+        async fn end(self) {
+            let log = self.passes.log;
+            tokio::task::spawn_blocking(move || log.close()).await.unwrap().unwrap();
+            self.database.drop().await;
+            drop(self.home);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_pass_drops_what_is_old_and_a_clock_that_is_wrong_drops_nothing() {
+        let Some(mut world) = World::new().await else { return };
+        let right = world.clock.now();
+        for days in [-4_000, 4_000] {
+            world.clock.step_to(right.plus_micros(days * 86_400_000_000));
+            let (ended, dropped, left) = world.pass().await;
+            assert!(matches!(ended, Err(Setback::Doubt(Doubt::Apart { .. }))), "{ended:?}");
+            assert_eq!((dropped, left), (None, 2));
+        }
+        world.clock.step_to(SystemClock.now());
+        let (ended, dropped, left) = world.pass().await;
+        assert!(ended.is_ok(), "{ended:?}");
+        assert_eq!((dropped.as_deref(), left), (Some("gaps 1 row"), 1));
+        let (_, dropped, left) = world.pass().await;
+        assert_eq!((dropped, left), (None, 1));
+        world.end().await;
+    }
+
+    #[tokio::test]
+    async fn a_pass_ends_with_the_projection() {
+        let Some(mut world) = World::new().await else { return };
+        for state in [State::Halted, State::Waiting] {
+            world.status.send_modify(|status| status.state = state);
+            let (ended, dropped, left) = world.pass().await;
+            assert!(matches!(ended, Err(Setback::Unreached)), "{ended:?}");
+            assert_eq!((dropped, left), (None, 2));
+        }
+        world.end().await;
+    }
 
     fn dropped(table: &'static str, chunks: u64, rows: u64) -> Dropped {
         Dropped { table, chunks, rows }
