@@ -41,6 +41,7 @@ impl Keeping {
         let mut parts = Parts { sieve: Sieve { retention, ..Sieve::default() }, ..Parts::default() };
         let clock = retention.map(|_| Arc::new(OlderClock::new(machine())));
         if let Some(clock) = clock.clone() {
+            // NOTE: the start of an outage is told by it as well, which then is the database's time where that is older.
             parts.now = Arc::new(move || clock.now());
         }
         (Self { target, clock }, parts)
