@@ -14,7 +14,7 @@ fn keys(value: &Value) -> Vec<&str> {
 }
 
 /// What `status` tells of a projection beside what other tools build on.
-const PROJECTION_FIELDS: [&str; 16] = [
+const PROJECTION_FIELDS: [&str; 17] = [
     "halt_retry_seconds",
     "outage_since",
     "live_next_position",
@@ -23,6 +23,7 @@ const PROJECTION_FIELDS: [&str; 16] = [
     "ranges",
     "events_per_second",
     "retries",
+    "retention_seconds",
     "read",
     "sent",
     "inserted",

@@ -68,6 +68,7 @@ pub(crate) struct Server {
     pub(crate) databases: u64,
     pub(crate) data: Data,
     pub(crate) poison: Poison,
+    pub(crate) sending: Sending,
     pace: Pace,
     calls: Vec<(Call, Instant)>,
     commits: Vec<Commit>,
@@ -92,6 +93,16 @@ pub enum Poison {
     Refused,
     /// It takes them as any other.
     Taken,
+}
+
+/// Which events of what was read a batch has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Sending {
+    /// All.
+    #[default]
+    All,
+    /// Those that the database keeps.
+    Kept,
 }
 
 /// The name of a system that the database refuses.
@@ -159,6 +170,11 @@ impl MemoryTarget {
     /// What becomes of poison from now on.
     pub fn set_poison(&self, poison: Poison) {
         self.shared.server().poison = poison;
+    }
+
+    /// Which events are sent from now on.
+    pub fn set_sending(&self, sending: Sending) {
+        self.shared.server().sending = sending;
     }
 
     /// How fast the database is from now on, and how patient.

@@ -20,7 +20,7 @@ use projector::{
 };
 use tokio::time::sleep;
 
-use crate::database::{Commit, POISON, Poison, Range, STEP, Shared};
+use crate::database::{Commit, POISON, Poison, Range, STEP, Sending, Shared};
 use crate::faults::{Call, Fault};
 use crate::locks::{Lock, Owner, Taken, Transaction};
 use crate::replay::Ledger;
@@ -80,9 +80,9 @@ impl Lane for MemoryLane {
     }
 
     async fn apply(&mut self, batch: &Batch<'_>) -> Result<ApplyOutcome, ApplyError> {
-        match &self.ledger {
-            Ledger::Ranges => check_batch(batch),
-            Ledger::Replay(_) => check_sifted(batch),
+        match (&self.ledger, self.shared.server().sending) {
+            (Ledger::Ranges, Sending::All) => check_batch(batch),
+            (Ledger::Ranges, Sending::Kept) | (Ledger::Replay(_), _) => check_sifted(batch),
         }
         let fault = self.shared.begin(Call::Apply).await;
         let transaction = self.shared.transaction();

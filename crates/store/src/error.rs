@@ -119,7 +119,19 @@ fn kind_of_client_error(error: &tokio_postgres::Error) -> ErrorKind {
 
 fn told_by_server(tried: &str, error: &DbError) -> TargetError {
     let code = error.code().code();
-    TargetError::new(kind_of(code), format!("{}: SQLSTATE {code}: {}", one_line(tried), words(error)))
+    TargetError::new(
+        kind_of_server_error(error),
+        format!("{}: SQLSTATE {code}: {}", one_line(tried), words(error)),
+    )
+}
+
+/// NOTE: a table that was dropped while a statement waited for its lock has no code of its own. It is a chunk, and the
+/// next attempt makes another.
+fn kind_of_server_error(error: &DbError) -> ErrorKind {
+    match (error.code().code(), error.routine()) {
+        ("XX000", Some("relation_open")) => ErrorKind::Busy,
+        (code, _) => kind_of(code),
+    }
 }
 
 /// What the server said, in one line.

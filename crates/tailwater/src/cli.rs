@@ -105,6 +105,9 @@ pub(crate) struct RunArgs {
     /// How many events a second they send together at the most [setting database.backlog_rate]
     #[arg(long, value_name = "EVENTS")]
     pub backlog_rate: Option<String>,
+    /// How long the database keeps events, such as 90d; older ones are dropped [setting database.retention]
+    #[arg(long, value_name = "LENGTH")]
+    pub retention: Option<String>,
 }
 
 /// Flags of `record`.
@@ -130,6 +133,9 @@ pub(crate) struct ProjectArgs {
     /// How many events a second they send together at the most [setting database.backlog_rate]
     #[arg(long, value_name = "EVENTS")]
     pub rate: Option<String>,
+    /// How long the database keeps events, such as 90d; older ones are not sent [setting database.retention]
+    #[arg(long, value_name = "LENGTH")]
+    pub retention: Option<String>,
 }
 
 /// How to print an answer.
@@ -341,12 +347,19 @@ impl Cli {
             Command::Project(it) => (None, flag("--lanes", &it.lanes), flag("--rate", &it.rate)),
             _ => (None, None, None),
         };
+        let retention = match &self.command {
+            Command::Run(RunArgs { retention, .. }) | Command::Project(ProjectArgs { retention, .. }) => {
+                flag("--retention", retention)
+            }
+            _ => None,
+        };
         let flags = [
             ("data_dir", flag("--data-dir", &self.global.data_dir)),
             ("database.url", flag("--database-url", &self.global.database_url)),
             ("server.listen", listen),
             ("database.backlog_lanes", lanes),
             ("database.backlog_rate", rate),
+            ("database.retention", retention),
         ];
         flags
             .into_iter()

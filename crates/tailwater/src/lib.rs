@@ -14,6 +14,7 @@ mod metrics;
 mod output;
 mod projection;
 mod render;
+mod retention;
 mod selection;
 mod service;
 mod signals;

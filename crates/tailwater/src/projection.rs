@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
 use crate::failure::{Failure, chain};
+use crate::retention::Passes;
 use crate::service::{Live, LogProjector, Projecting, blocking, projector, retry_what_is_known_now};
 use crate::watch::hold_back;
 
@@ -70,8 +71,9 @@ pub(crate) async fn start(
     let (Some(database), Some(fingerprint)) = (&config.database, fingerprint) else {
         return Ok((Projecting::Disabled, None));
     };
+    let retention = config.retention_of(database);
     let runner = Runner {
-        projector: projector(log, database.clone(), config.migrate, config.backlog),
+        projector: projector(log, database.clone(), config.migrate, config.backlog, retention),
         log: log.clone(),
         database: fingerprint,
         halt_retry: config.halt_retry,
@@ -82,6 +84,7 @@ pub(crate) async fn start(
     let live = Live {
         database: database.clone(),
         backlog: config.backlog,
+        retention,
         status: runner.projector.status(),
         pauser,
         facts: runner.facts.subscribe(),
@@ -96,9 +99,18 @@ pub(crate) async fn start(
         tokio::select! {
             () = project(|stop| runner.run(stop), pauses, &stop) => {}
             () = known => {}
+            never = drop_expired(&told, &log) => match never {},
         }
     });
     Ok((Projecting::Live(live), Some(task)))
+}
+
+/// Drops what is older than the database keeps, where it does not keep all.
+async fn drop_expired(live: &Live, log: &EventLog) -> Infallible {
+    match live.retention {
+        Some(kept) => Passes::new(live.database.clone(), log.clone(), kept, live.status.clone()).run().await,
+        None => std::future::pending().await,
+    }
 }
 
 /// What comes after a run of the projector.

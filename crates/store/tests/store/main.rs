@@ -19,6 +19,7 @@ mod poison;
 mod pooler;
 mod quarantine;
 mod replaying;
+mod retention;
 mod rivals;
 mod schema_errors;
 mod snapshot;

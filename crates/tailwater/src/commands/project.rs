@@ -22,7 +22,8 @@ use crate::service::ProjectAnswer;
 pub(crate) async fn project(config: &Config, args: &ProjectArgs) -> Result<(), Failure> {
     let database = config.database.as_ref().ok_or_else(no_database)?;
     let (database_url, backlog) = (database.secret(), config.backlog);
-    let task = Task::Project { database_url, until_head: args.until_head, backlog };
+    let retention = config.retention_of(database);
+    let task = Task::Project { database_url, until_head: args.until_head, backlog, retention };
     // NOTE: without an end there is nothing to measure against.
     let bar = if args.until_head { bar::of_events() } else { ProgressBar::hidden() };
     let waiting = RefCell::new(None);
@@ -67,7 +68,7 @@ pub(super) fn print(answer: &Value, json: bool) -> Result<(), Failure> {
     let mut rest = String::new();
     for (events, what) in [
         (it.quarantined, "in quarantine"),
-        (it.expired, "older than the database's retention"),
+        (it.expired, "older than the database keeps"),
         (it.unavailable, "gone from the log"),
     ] {
         if events > 0 {

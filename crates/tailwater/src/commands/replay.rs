@@ -30,6 +30,7 @@ pub(crate) async fn replay(config: &Config, args: &ReplayArgs) -> Result<(), Fai
     let selection = Selection::parse(from, to, args.kind.as_deref(), crate::commands::now())?;
     let task = ReplayTask {
         database_url: database.secret(),
+        retention: config.retention_of(database),
         selection: selection.clone(),
         lanes: args.lanes,
         rate: args.rate,

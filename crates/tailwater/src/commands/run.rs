@@ -43,7 +43,8 @@ pub(crate) async fn run(config: &Config) -> Result<(), Failure> {
     let running = start_samplers(&log, samplers)?;
     let (projecting, projection) = projection::start(config, &log, &stop).await?;
     let statuses = running.iter().map(PacedSampler::status).collect();
-    let service = Service::of_daemon(log.clone(), projecting, statuses, config.migrate);
+    let service =
+        Service::of_daemon(log.clone(), projecting, statuses, config.migrate, config.retention.clone());
     let clients = tokio::spawn(server::serve(listener, Arc::new(service), stop.clone()));
     stop.cancelled().await;
     tracing::info!("stopping");

@@ -1,5 +1,8 @@
 //! `tailwater status`: how recording and projecting are doing.
 
+use std::time::Duration;
+
+use event::span;
 use serde_json::Value;
 
 use crate::access::{self, Missing};
@@ -102,6 +105,9 @@ fn projection(it: &ProjectionObject) -> Vec<(&'static str, String)> {
         fields.push(("projection.lag", lag_in_words(it, lag)));
         fields.push(("projection.rate", format!("{} events/s", count(it.events_per_second))));
         fields.push(("projection.done", done(it)));
+    }
+    if let Some(kept) = it.retention_seconds {
+        fields.push(("projection.retention", span::display(Duration::from_secs_f64(kept))));
     }
     if it.retries > 0 {
         fields.push(("projection.retries", count(it.retries)));

@@ -27,8 +27,8 @@ pub(crate) async fn verify(config: &Config, args: &VerifyArgs) -> Result<(), Fai
         (true, true) => Mend::DryRun,
         (true, false) => Mend::Run,
     };
-    // NOTE: how long the database keeps events; there is no setting for it yet, so for ever.
-    let retention = None;
+    // NOTE: without a URL here the daemon may have one of its own, and knows for how long that keeps events.
+    let retention = config.database.as_ref().and_then(|database| config.retention_of(database));
     let answer = ask(config, Task::VerifyDatabase { database_url, mend, retention }).await?;
     let it: DatabaseVerifyAnswer = access::understood(answer.clone())?;
     match args.format.format {

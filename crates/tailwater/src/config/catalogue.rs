@@ -103,6 +103,12 @@ pub const CATALOGUE: &[Setting] = &[
         "how often run tries again what the database's tables, permissions or passwords have halted, from 100ms to 1h",
     ),
     plain(
+        "database.retention",
+        &["TAILWATER_DATABASE_RETENTION"],
+        Some("none"),
+        "how long the database keeps events, such as 90d or 12h; older ones are not sent, and run drops them; none: for ever",
+    ),
+    plain(
         "server.listen",
         &["TAILWATER_SERVER_LISTEN"],
         Some("127.0.0.1:9470"),

@@ -14,6 +14,7 @@ use crate::failure::chain;
 use super::bounds::LogBounds;
 use super::catalogue;
 use super::raw::{ConfigError, RawConfig, RawValue};
+use super::retention::Retention;
 
 /// The configuration as meant.
 #[derive(Clone, Debug)]
@@ -32,6 +33,8 @@ pub struct Config {
     pub backlog: Backlog,
     /// How often a projection is tried again that has halted for what may heal in the database.
     pub halt_retry: Duration,
+    /// How long which database keeps events; ask [`Config::retention_of`].
+    pub retention: Retention,
     /// The address of the HTTP server.
     pub listen: SocketAddr,
     /// Sampling this machine, if it is wanted.
@@ -78,13 +81,15 @@ impl Config {
     /// # Errors
     /// The first value that means nothing: which, where it came from, and what it must be.
     pub fn new(raw: &RawConfig, variable: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
+        let database = optional(raw, "database.url", |text| {
+            text.parse().map_err(|error: store::DatabaseUrlError| error.to_string())
+        })?;
         Ok(Self {
             data_dir: data_dir(raw, variable)?,
             sync: required(raw, "log.sync", |text| text.parse().map_err(|error| format!("{error}")))?,
             log: LogBounds::new(raw)?,
-            database: optional(raw, "database.url", |text| {
-                text.parse().map_err(|error: store::DatabaseUrlError| error.to_string())
-            })?,
+            retention: Retention::new(raw, database.as_ref())?,
+            database,
             migrate: match required(raw, "database.migrate", flag)? {
                 true => store::Migrate::Auto,
                 false => store::Migrate::Never,
@@ -100,6 +105,12 @@ impl Config {
             host: host_sampling(raw)?,
             tmux: tmux_sampling(raw)?,
         })
+    }
+
+    /// How long this database keeps events; `None` means for ever, or that nothing is said of it.
+    #[must_use]
+    pub fn retention_of(&self, database: &store::DatabaseUrl) -> Option<Duration> {
+        self.retention.of(database)
     }
 }
 
@@ -241,6 +252,7 @@ mod tests {
         check("log.keep", "30", "neither all nor");
         check("log.max_bytes", "1MiB", "from 256MiB on");
         check("log.when_full", "panic", "drop_oldest");
+        check("database.retention", "59m", "neither none nor");
         check("log.backpressure", "wait", "from 1s to 10m");
         check("server.listen", "9470", "not an address");
         check("host.enabled", "yes", "neither true nor false");

@@ -7,8 +7,10 @@ mod bounds;
 pub mod catalogue;
 mod meaning;
 mod raw;
+mod retention;
 
 pub use bounds::LogBounds;
 pub use catalogue::{CATALOGUE, Setting};
 pub use meaning::{Backlog, Config, HostSampling, TmuxSampling};
 pub use raw::{ConfigError, Origin, Overrides, RawConfig, RawValue, default_path};
+pub use retention::Retention;

@@ -50,6 +50,8 @@ pub type Overrides = BTreeMap<&'static str, RawValue>;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RawConfig {
     values: BTreeMap<&'static str, RawValue>,
+    /// What the flags have replaced.
+    beneath: BTreeMap<&'static str, RawValue>,
     file: Option<PathBuf>,
 }
 
@@ -137,7 +139,11 @@ impl RawConfig {
                 raw.set(setting, RawValue { text, origin: Origin::Variable((*name).to_owned()) });
             }
         }
-        raw.values.extend(flags);
+        for (key, value) in flags {
+            if let Some(replaced) = raw.values.insert(key, value) {
+                raw.beneath.insert(key, replaced);
+            }
+        }
         Ok(raw)
     }
 
@@ -145,6 +151,13 @@ impl RawConfig {
     #[must_use]
     pub fn get(&self, key: &str) -> Option<&RawValue> {
         self.values.get(key)
+    }
+
+    /// The value that a setting would have without the command line.
+    #[must_use]
+    pub fn beneath(&self, key: &str) -> Option<&RawValue> {
+        let own = self.values.get(key).filter(|value| !matches!(value.origin, Origin::Flag(_)));
+        self.beneath.get(key).or(own)
     }
 
     /// The file that was read.
@@ -252,6 +265,7 @@ mod tests {
         assert_eq!(value(&raw, "tmux.interval"), "5s from default");
         assert_eq!(value(&raw, "data_dir"), "/x from flag --data-dir");
         assert_eq!(raw.get("database.url"), None);
+        assert_eq!((raw.beneath("data_dir"), raw.beneath("log.sync")), (None, raw.get("log.sync")));
     }
 
     #[test]

@@ -65,6 +65,8 @@ pub(crate) enum Task {
         until_head: bool,
         /// How what was missed is filled.
         backlog: Backlog,
+        /// How long the database keeps events; none means as the daemon was told, if it was.
+        retention: Option<Duration>,
     },
     /// Apply a part of the log again, into any database.
     Replay(ReplayTask),

@@ -17,6 +17,7 @@ use serde::Serialize;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
+use crate::config::Retention;
 use crate::control::Task;
 use crate::control::output::Output;
 use crate::control::server::Handler;
@@ -43,6 +44,7 @@ pub(crate) struct Service {
     projecting: Projecting,
     samplers: Vec<sampler::StatusHandle>,
     migrate: store::Migrate,
+    retention: Retention,
     replays: Replays,
 }
 
@@ -65,16 +67,17 @@ impl Service {
         projecting: Projecting,
         samplers: Vec<sampler::StatusHandle>,
         migrate: store::Migrate,
+        retention: Retention,
     ) -> Self {
-        Self { log, projecting, samplers, migrate, replays: Replays::default() }
+        Self { log, projecting, samplers, migrate, retention, replays: Replays::default() }
     }
 
     /// A lone command's.
     #[must_use]
     pub(crate) fn of_command(log: EventLog, config: &crate::config::Config) -> Self {
         let projecting = if config.database.is_some() { Projecting::Idle } else { Projecting::Disabled };
-        let replays = Replays::default();
-        Self { log, projecting, samplers: Vec::new(), migrate: config.migrate, replays }
+        let (migrate, retention) = (config.migrate, config.retention.clone());
+        Self { log, projecting, samplers: Vec::new(), migrate, retention, replays: Replays::default() }
     }
 }
 
@@ -94,8 +97,8 @@ impl Handler for Service {
             Task::Status => answer(self.status().await?),
             Task::Metrics => answer(self.metrics().await?),
             Task::LogStat => answer(self.log_stat().await?),
-            Task::Project { database_url, until_head, backlog } => {
-                answer(self.project(&database_url, until_head, backlog, output, stop).await?)
+            Task::Project { database_url, until_head, backlog, retention } => {
+                answer(self.project(&database_url, until_head, (backlog, retention), output, stop).await?)
             }
             Task::Replay(task) => self.replay(&task, output, stop).await,
             Task::Quarantine { database_url, action } => {

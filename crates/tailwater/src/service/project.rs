@@ -18,6 +18,7 @@ use crate::control::Progress;
 use crate::control::output::Output;
 use crate::failure::{Failure, chain};
 use crate::projection::{Facts, Pauser};
+use crate::retention::Keeping;
 use crate::service::Projecting;
 
 /// The daemon's own projection.
@@ -26,6 +27,8 @@ pub(crate) struct Live {
     pub database: DatabaseUrl,
     /// How it fills what an outage has left.
     pub backlog: Backlog,
+    /// How long the database keeps events.
+    pub retention: Option<Duration>,
     /// What it tells about itself.
     pub status: watch::Receiver<Status>,
     /// Stops it for a while.
@@ -66,11 +69,13 @@ impl Live {
     }
 
     /// Tells that another's settings are not used.
-    fn own_backlog(&self) -> String {
+    fn own_settings(&self) -> String {
         let Backlog { lanes, rate } = self.backlog;
         let rate = rate.map_or_else(|| "no limit".to_owned(), |rate| format!("{rate} events/s"));
+        let retention = self.retention.map_or_else(|| "none".to_owned(), span::display);
         format!(
-            "the daemon projects into this database already, with its own settings: backlog lanes {lanes}, {rate}"
+            "the daemon projects into this database already, with its own settings: backlog lanes {lanes}, {rate}, \
+             retention {retention}"
         )
     }
 
@@ -152,28 +157,36 @@ impl ProjectAnswer {
 }
 
 /// The projector of a log into a database.
-pub(crate) type LogProjector = Projector<LogSource, TimescaleTarget>;
+pub(crate) type LogProjector = Projector<LogSource, Keeping>;
 
-/// A projector of this log into this database.
+/// A projector of this log into this database, which keeps events for so long.
 #[must_use]
 pub(crate) fn projector(
     log: &eventlog::EventLog,
     database: DatabaseUrl,
     migrate: store::Migrate,
     backlog: Backlog,
+    retention: Option<Duration>,
 ) -> LogProjector {
-    let target = TimescaleTarget::new(database, StoreOptions { migrate, ..StoreOptions::default() });
+    let options = StoreOptions { migrate, ..StoreOptions::default() };
+    let (target, parts) = Keeping::new(TimescaleTarget::new(database, options), retention);
     let settings =
         Settings { backlog_lanes: backlog.lanes, backlog_rate: backlog.rate, ..Settings::default() };
-    Projector::new(Arc::new(LogSource::new(log.clone())), Arc::new(target), settings)
+    Projector::with_parts(Arc::new(LogSource::new(log.clone())), Arc::new(target), settings, parts)
 }
 
 impl Service {
+    /// How long this database keeps events, as far as the holder of the log was told.
+    #[must_use]
+    pub(crate) fn retention_of(&self, database: &DatabaseUrl) -> Option<Duration> {
+        self.retention.of(database)
+    }
+
     pub(super) async fn project(
         &self,
         database_url: &str,
         until_head: bool,
-        backlog: Backlog,
+        (backlog, retention): (Backlog, Option<Duration>),
         output: &Output,
         stop: &CancellationToken,
     ) -> Result<ProjectAnswer, Failure> {
@@ -184,13 +197,14 @@ impl Service {
         if let Projecting::Live(live) = &self.projecting
             && live.leads_to(&database, output, stop).await
         {
-            if backlog != live.backlog {
-                output.notice(live.own_backlog()).await?;
+            if backlog != live.backlog || retention.is_some_and(|kept| Some(kept) != live.retention) {
+                output.notice(live.own_settings()).await?;
             }
             return follow(live, until, output, stop).await;
         }
         let traced = tracing::info_span!("project", %database);
-        let projector = projector(&self.log, database, self.migrate, backlog);
+        let retention = retention.or_else(|| self.retention_of(&database));
+        let projector = projector(&self.log, database, self.migrate, backlog, retention);
         let began = Instant::now();
         let told = report(projector.status(), head, output);
         let totals = tokio::select! {

@@ -6,11 +6,9 @@ mod running;
 use std::convert::Infallible;
 use std::num::NonZeroU32;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use projector::{
-    Halt, Parts, Replay, ReplayBegin, ReplayEnd, ReplayRequest, Replayed, Select, Settings, Sieve, Status,
-};
+use projector::{Halt, Replay, ReplayBegin, ReplayEnd, ReplayRequest, Replayed, Select, Settings, Status};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use store::{DatabaseUrl, StoreOptions, TimescaleTarget};
@@ -24,6 +22,7 @@ use crate::adapter::LogSource;
 use crate::control::Progress;
 use crate::control::output::Output;
 use crate::failure::{Failure, chain};
+use crate::retention::Keeping;
 use crate::selection::Selection;
 
 pub(crate) use self::plan::{Begun, ReplayPlan};
@@ -34,6 +33,8 @@ pub(crate) use self::running::Replays;
 pub(crate) struct ReplayTask {
     /// Into which database, with its password.
     pub database_url: String,
+    /// How long it keeps events.
+    pub retention: Option<Duration>,
     /// Which events.
     pub selection: Selection,
     /// How many lanes.
@@ -66,13 +67,6 @@ pub(crate) enum Extent {
 }
 
 impl Service {
-    /// What is sent of a selection. NOTE: the one place where a replay learns what the database would not keep.
-    fn sieve(&self, selection: &Selection) -> Sieve {
-        let chosen = selection.clone();
-        let select: Select = Arc::new(move |entry| chosen.has(entry));
-        Sieve { select: Some(select).filter(|_| !selection.is_whole()), ..Sieve::default() }
-    }
-
     pub(super) async fn replay(
         &self,
         task: &ReplayTask,
@@ -96,11 +90,13 @@ impl Service {
         let own = self.own_projection(&database, output, stop).await;
         let asked = ReplayRequest { request: task.selection.flags(), lo, hi, begin: task.begin };
         let options = StoreOptions { migrate: self.migrate, ..StoreOptions::default() };
-        let first = own.map(|live| live.status.clone());
-        let parts = Parts { sieve: self.sieve(&task.selection), first, ..Parts::default() };
+        let target = TimescaleTarget::replay(database.clone(), options, asked);
+        let (target, mut parts) = Keeping::new(target, own.map_or(task.retention, |live| live.retention));
+        parts.sieve.select = select(&task.selection);
+        parts.first = own.map(|live| live.status.clone());
         let replay = Replay::new(
             Arc::new(LogSource::new(self.log.clone())),
-            Arc::new(TimescaleTarget::replay(database.clone(), options, asked)),
+            Arc::new(target),
             Settings::of_replay(planned.positions, task.lanes, task.rate),
             parts,
         );
@@ -145,7 +141,7 @@ impl Service {
 
 /// Replays, and passes on how far it is.
 async fn run(
-    replay: &Replay<LogSource, TimescaleTarget>,
+    replay: &Replay<LogSource, Keeping>,
     planned: &Planned,
     database: &DatabaseUrl,
     output: &Output,
@@ -169,6 +165,13 @@ async fn run(
         Err(halt) => tracing::info!(%database, sent, inserted, %halt, "a replay has halted"),
     }
     outcome
+}
+
+/// Which events are wanted; `None` means all.
+fn select(selection: &Selection) -> Option<Select> {
+    let chosen = selection.clone();
+    let select: Select = Arc::new(move |entry| chosen.has(entry));
+    Some(select).filter(|_| !selection.is_whole())
 }
 
 fn has_work(told: &ReplayPlan) -> bool {

@@ -151,6 +151,10 @@ impl Service {
             (None, Projecting::Live(live)) => live.database.clone(),
             (None, Projecting::Disabled | Projecting::Idle) => return Err(no_database()),
         };
+        let retention = match &self.projecting {
+            Projecting::Live(live) if live.database.same_database(&database) => live.retention,
+            Projecting::Live(_) | Projecting::Disabled | Projecting::Idle => retention,
+        };
         let began = Instant::now();
         let work = async {
             // What was recorded before the command is verified.

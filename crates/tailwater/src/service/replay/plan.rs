@@ -89,8 +89,7 @@ impl Service {
         let positions = parts.iter().map(|(lo, hi)| hi.since(*lo)).sum();
         // NOTE: what lies behind the head is of a log that was longer: the replay halts there, and says so.
         let parts = parts.into_iter().map(|(lo, hi)| (lo, hi.min(head.next()))).collect();
-        let sieve = self.sieve(&task.selection);
-        let tally = self.tally(&task.selection, parts, head, sieve.retention, output, stop).await?;
+        let tally = self.tally(&task.selection, parts, head, task.retention, output, stop).await?;
         Ok(Planned { whole, positions, told: told(database, whole, tally, &found) })
     }
 

@@ -42,6 +42,8 @@ pub(crate) struct ProjectionObject {
     pub events_per_second: u64,
     /// Attempts to reach the database, or to apply, that failed, since the start.
     pub retries: u64,
+    /// How long the database keeps events, seconds; null: for ever.
+    pub retention_seconds: Option<f64>,
     /// What was done since the start.
     #[serde(flatten)]
     pub counts: CountsObject,
@@ -133,6 +135,7 @@ impl ProjectionObject {
             ranges: status.ranges.iter().copied().map(RangeObject::from).collect(),
             events_per_second: status.events_per_second,
             retries: status.retries,
+            retention_seconds: live.retention.map(|kept| kept.as_secs_f64()),
             counts: status.totals.into(),
         }
     }
