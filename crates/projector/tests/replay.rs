@@ -110,7 +110,9 @@ async fn what_is_not_chosen_is_passed_over_and_counted_nowhere() {
     let parts = Parts { sieve, ..Parts::default() };
     let replayed = run(&replay(&world, asked, of_lanes(3), parts)).await.unwrap();
     assert_eq!((replayed.end, replayed.totals.read, replayed.totals.inserted), (ReplayEnd::Finished, 28, 28));
-    audit::check_replay(&world.log, &the_replay(&world.target.data()), |position| position.0.is_multiple_of(5));
+    audit::check_replay(&world.log, &the_replay(&world.target.data()), |position| {
+        position.0.is_multiple_of(5)
+    });
 }
 
 /// What a hole has is counted, and told once.
