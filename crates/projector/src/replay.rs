@@ -115,7 +115,7 @@ impl<S: Source, T: Target> Replay<S, T> {
                 Some(Ok(())) => return Ok(true),
                 None | Some(Err(SourceError::Closed)) => return Ok(false),
                 Some(Err(SourceError::Away)) => {
-                    tokio::time::sleep(self.shared.settings.retry_pause_min).await
+                    tokio::time::sleep(self.shared.settings.retry_pause_min).await;
                 }
                 Some(Err(error @ SourceError::Unreadable { .. })) => return Err(Halt::Source(error)),
             }
