@@ -1,6 +1,7 @@
 //! The command line.
 
 mod log;
+mod migrate;
 mod quarantine;
 
 use std::path::PathBuf;
@@ -11,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::config::{Origin, Overrides};
 
 pub(crate) use log::{ExportArgs, ImportArgs, LogCommand, TailArgs, TrimArgs};
+pub(crate) use migrate::MigrateArgs;
 pub(crate) use quarantine::{DropArgs, ListArgs, QuarantineCommand, RetryArgs, ShowArgs, WhichArgs};
 
 /// A flight recorder for hosts that run AI coding agents.
@@ -78,7 +80,7 @@ A bad line refuses the whole request, unless --skip-invalid.")]
     #[command(subcommand)]
     Quarantine(QuarantineCommand),
     /// Make or upgrade the database's tables
-    Migrate,
+    Migrate(MigrateArgs),
     /// Make, check or show the configuration
     #[command(subcommand)]
     Config(ConfigCommand),

@@ -68,7 +68,7 @@ fn dispatch(cli: &Cli) -> Result<(), Failure> {
             Command::Status(args) => commands::status::status(&config, args).await,
             Command::Log(command) => commands::log::log(&config, command).await,
             Command::Quarantine(command) => commands::quarantine::quarantine(&config, command).await,
-            Command::Migrate => commands::migrate::migrate(&config).await,
+            Command::Migrate(args) => commands::migrate::migrate(&config, args).await,
             Command::Config(_) => Ok(()),
         }
     });
