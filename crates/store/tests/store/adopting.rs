@@ -252,7 +252,14 @@ async fn every_call_counts_so_that_totals_stay() {
         WHERE time = '2025-01-01 00:00:00+00' ORDER BY model, message_id";
     assert_eq!(
         world.texts(ids).await,
-        ["haiku  0 f", "haiku bc:2 0 f", "opus  100 f", "opus bc:2 11 f", "opus bc:3 10 f", "opus bc:4 10 f"]
+        [
+            "haiku  100 f",
+            "haiku bc:2 0 f",
+            "opus  100 f",
+            "opus bc:2 11 f",
+            "opus bc:3 10 f",
+            "opus bc:4 10 f"
+        ]
     );
 }
 
@@ -415,7 +422,7 @@ async fn what_is_not_the_go_packages_is_refused_by_its_name() {
 /// Nothing is adopted, for this reason in one line, and nothing has changed.
 async fn is_refused(world: &World, told: &[&str]) {
     let relations =
-        "SELECT relname || ' ' || relkind FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace
+        "SELECT relname || ' ' || relkind::text FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace
         WHERE nspname = 'public' ORDER BY 1";
     let before = world.texts(relations).await;
     let url = world.database.url();
