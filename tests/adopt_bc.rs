@@ -288,6 +288,7 @@ fn killed_in_the_middle_it_goes_on_where_it_was() {
     assert_eq!(child.wait_with_output().unwrap().status.code(), Some(2));
     drop(held);
 
+    assert!(migrated(&data, server.url(), &[]).contains("not all rows of the Go package are copied yet"));
     let other = refused(&data, server.url(), &["--adopt-bc", "--host", "elsewhere"]);
     assert!(other.contains("was begun with --host"), "{other}");
     let told = migrated(&data, server.url(), &["--adopt-bc"]);
@@ -299,4 +300,5 @@ fn killed_in_the_middle_it_goes_on_where_it_was() {
     );
     assert!(same, "every row is there once, in its place");
     assert!(migrated(&data, server.url(), &["--adopt-bc"]).contains("nothing to adopt"));
+    assert!(!migrated(&data, server.url(), &[]).contains("Go package"));
 }

@@ -32,6 +32,12 @@ pub const ADOPTED_LOG: &str = "00000000-0000-4000-8000-000000006263";
 /// NOTE: not the migrations' lock, which the transaction of step 1 takes while this one is held.
 const LOCK_SQL: &str = "SELECT pg_advisory_xact_lock(x'61646f70742d6263'::bigint)";
 
+/// For every transaction that goes through the rows. What a killed process has left at work is waited for. A limit
+/// that the owner has set for short statements does not end it. A policy of the owner's that hides rows does, for they
+/// would be lost without a word.
+const LONG_WORK: &str =
+    "SET LOCAL lock_timeout = '60s'; SET LOCAL statement_timeout = 0; SET LOCAL row_security = off";
+
 const SESSION: &str = "tailwater/adopt";
 const TRIED: &str = "looking at the Go package's tables";
 
@@ -94,7 +100,7 @@ pub struct AdoptProgress {
 /// Fatal when a table of our name is neither ours nor the Go package's, or a name is taken; or by the connection.
 pub async fn adoptable(url: &DatabaseUrl) -> Result<Adoptable, TargetError> {
     let session = Session::open(url, SESSION).await?;
-    session.run(TRIED, session.begin_sql()).await?;
+    session.run(TRIED, &format!("{}; {LONG_WORK}", session.begin_sql())).await?;
     let (originals, host, is_kept) = match look(&session).await? {
         Here::Nothing => (Vec::new(), None, false),
         Here::Originals(originals) => (originals, None, false),
@@ -114,7 +120,7 @@ pub async fn adoptable(url: &DatabaseUrl) -> Result<Adoptable, TargetError> {
 /// As [`adoptable`].
 pub async fn preview_adoption(url: &DatabaseUrl) -> Result<Vec<AdoptedTable>, TargetError> {
     let session = Session::open(url, SESSION).await?;
-    session.run(TRIED, session.begin_sql()).await?;
+    session.run(TRIED, &format!("{}; {LONG_WORK}", session.begin_sql())).await?;
     let (originals, is_kept) = match look(&session).await? {
         Here::Nothing => (Vec::new(), false),
         Here::Originals(originals) => (originals, false),

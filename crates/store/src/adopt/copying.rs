@@ -19,6 +19,7 @@ use projector::{ErrorKind, TargetError};
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
+use super::LONG_WORK;
 use super::look::ADOPTIONS_TABLE;
 use super::source::{Original, Window};
 use crate::connect::Session;
@@ -28,10 +29,6 @@ use crate::tables::{Rule, Table};
 const PIECE_ROWS: u64 = 100_000;
 /// The days of a piece: each may need a chunk, and a chunk takes locks, which a server has few of.
 const PIECE_DAYS: u64 = 50;
-
-/// NOTE: a process that was killed leaves its server at work until that notices. And a row that the owner's policies
-/// hide would be lost without a word.
-const SETTINGS: &str = "SET LOCAL lock_timeout = '60s'; SET LOCAL row_security = off";
 
 /// The temporary table of a piece.
 const STAGE: &str = "pg_temp.tailwater_adopting";
@@ -153,7 +150,7 @@ impl<'a> Copying<'a> {
     }
 
     async fn start(&self) -> Result<(), TargetError> {
-        self.run(&format!("{}; {SETTINGS}", self.session.begin_sql())).await
+        self.run(&format!("{}; {LONG_WORK}", self.session.begin_sql())).await
     }
 
     /// How far it is, and nobody else moves it now; `None` when it is finished.

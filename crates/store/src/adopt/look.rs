@@ -74,7 +74,7 @@ async fn recognise(session: &Session, source: &'static Source, table: &str) -> R
         WHERE nspname = current_schema() AND relname = $1 AND relkind IN ('r', 'p', 'v', 'm', 'f')";
     let columns = texts(session, sql, &[table]).await?;
     if columns.is_empty() {
-        return Err(refused(table, "it is gone; its rows cannot be copied any more"));
+        return Err(gone(table, source.name));
     }
     let split =
         |line: &String| line.rsplit_once(' ').map(|(name, type_)| (name.to_owned(), type_.to_owned()));
@@ -156,6 +156,14 @@ async fn texts(session: &Session, sql: &str, parameters: &[&str]) -> Result<Vec<
     let rows = session.client().query_typed(sql, &parameters).await;
     let rows = rows.map_err(|error| session.error(TRIED, error))?;
     rows.iter().map(|row| row.try_get(0).map_err(|error| session.error(TRIED, error))).collect()
+}
+
+fn gone(kept: &str, name: &str) -> TargetError {
+    let message = format!(
+        "the table {kept} is gone before all of its rows were copied: bring it back, or give them up by DELETE FROM \
+         {ADOPTIONS_TABLE} WHERE name = '{name}'"
+    );
+    TargetError::new(ErrorKind::Fatal, message)
 }
 
 fn refused(table: &str, why: &str) -> TargetError {

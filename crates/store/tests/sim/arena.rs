@@ -23,7 +23,7 @@ use tokio_postgres::Client;
 use crate::content;
 
 /// In the order in which lanes take their locks, so that nobody waits in a circle.
-const TABLES: [&str; 11] = [
+const TABLES: [&str; 12] = [
     "tailwater_logs",
     "tailwater_ranges",
     "agent_metrics",
@@ -34,6 +34,7 @@ const TABLES: [&str; 11] = [
     "gaps",
     "tailwater_quarantine",
     "tailwater_replays",
+    "tailwater_adoptions",
     "sim_passed",
 ];
 

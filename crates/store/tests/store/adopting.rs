@@ -110,6 +110,8 @@ async fn names_of_indexes_are_free_for_ours() {
         "ALTER TABLE agent_metrics ADD COLUMN id bigserial PRIMARY KEY",
         "CREATE INDEX agent_metrics_time_idx ON agent_metrics (time); CREATE INDEX mine ON agent_metrics (time)",
         "ALTER TABLE token_metrics ADD UNIQUE (time, agent_name, model)",
+        "CREATE EXTENSION timescaledb; ALTER TABLE system_metrics ADD PRIMARY KEY (time, system_name);
+         SELECT create_hypertable('system_metrics', 'time')",
         &hours(2),
     ])
     .await
@@ -120,8 +122,11 @@ async fn names_of_indexes_are_free_for_ours() {
     let indexes = "SELECT indexname::text FROM pg_indexes WHERE tablename = 'agent_metrics_bc' ORDER BY 1";
     assert_eq!(world.texts(indexes).await, ["agent_metrics_bc_pkey", "agent_metrics_bc_time_idx", "mine"]);
     let ours = "SELECT indexname::text FROM pg_indexes
-        WHERE tablename IN ('agent_metrics', 'token_metrics') ORDER BY 1";
-    assert_eq!(world.texts(ours).await, ["agent_metrics_pkey", "token_metrics_pkey"]);
+        WHERE tablename IN ('agent_metrics', 'system_metrics', 'token_metrics') ORDER BY 1";
+    assert_eq!(world.texts(ours).await, ["agent_metrics_pkey", "system_metrics_pkey", "token_metrics_pkey"]);
+    let key = "INSERT INTO system_metrics_bc SELECT * FROM system_metrics_bc ON CONFLICT (time, system_name) DO NOTHING";
+    world.execute(key).await;
+    assert_eq!(world.count("system_metrics_bc").await, 2);
     let constraint = "SELECT conname::text FROM pg_constraint WHERE conrelid = 'token_metrics_bc'::regclass AND contype = 'u'";
     assert!(world.text(constraint).await.starts_with("token_metrics_bc_"));
     let sequence = "SELECT pg_get_serial_sequence('agent_metrics_bc', 'id')";
@@ -451,6 +456,51 @@ async fn a_table_that_somebody_uses_is_waited_for_and_then_told() {
     assert_eq!(world.count("agent_metrics").await, 2, "nothing is renamed");
     other.batch_execute("COMMIT").await.unwrap();
     assert_eq!(adopted(&world, Extension::Leave).await.len(), 4);
+}
+
+#[tokio::test]
+async fn a_kept_table_that_is_gone_is_told_with_the_way_out() {
+    let Some(world) = world(&[&hours(1)]).await else { return };
+    assert!(adopt_until(&world, 1).await);
+    world.execute("DROP TABLE channel_metrics_bc").await;
+    let error = adopt(world.database.url(), &host(), Extension::Leave, |_| ()).await.unwrap_err();
+    let message = error.to_string();
+    let (_, way_out) = message.split_once("give them up by ").expect("a way out");
+    world.execute(way_out).await;
+    assert_eq!(adopted(&world, Extension::Leave).await.len(), 3);
+}
+
+#[tokio::test]
+async fn a_limit_on_statements_does_not_end_it() {
+    let Some(world) = world(&[&hours(2)]).await else { return };
+    assert!(adopt_until(&world, 1).await);
+    world.trigger("agent_metrics", "PERFORM pg_sleep(0.1);").await;
+    let name = world.database.url().database();
+    world.execute(&format!("ALTER DATABASE {name} SET statement_timeout = '300ms'")).await;
+    assert_eq!(adopted(&world, Extension::Leave).await[0].copied, 4, "four rows take 0.4 s in one statement");
+}
+
+#[tokio::test]
+async fn rows_that_a_policy_hides_are_not_lost_without_a_word() {
+    let Some(world) = World::new().await else { return };
+    let role = format!("{}_u", world.database.url().database());
+    world
+        .execute(&format!(
+            "CREATE ROLE {role} LOGIN PASSWORD 'p'; CREATE SCHEMA AUTHORIZATION {role}; SET ROLE {role};
+             SET search_path = {role}; {GO_TABLES} {} ALTER TABLE agent_metrics ENABLE ROW LEVEL SECURITY;
+             ALTER TABLE agent_metrics FORCE ROW LEVEL SECURITY; CREATE POLICY none ON agent_metrics USING (false)",
+            hours(2)
+        ))
+        .await;
+    let url = world.database.url().secret().replacen("//postgres", &format!("//{role}:p"), 1);
+    let url = url.parse().unwrap();
+    let hidden = adopt(&url, &host(), Extension::Leave, |_| ()).await;
+    world.execute("ALTER TABLE agent_metrics_bc NO FORCE ROW LEVEL SECURITY").await;
+    let shown = adopt(&url, &host(), Extension::Leave, |_| ()).await;
+    world.execute(&format!("RESET ROLE; DROP OWNED BY {role}; DROP ROLE {role}")).await;
+    let message = hidden.unwrap_err().to_string();
+    assert!(message.contains("42501") && message.contains("agent_metrics_bc"), "{message}");
+    assert_eq!(shown.unwrap()[0].copied, 4);
 }
 
 #[tokio::test]

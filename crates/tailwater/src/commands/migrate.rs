@@ -15,13 +15,22 @@ use crate::output;
 /// What is said behind the tables when there is nothing of the Go package's.
 const NOTHING: &str = "; nothing to adopt";
 
+/// What is said when some of the Go package's rows are not copied yet.
+const UNFINISHED: &str =
+    "; not all rows of the Go package are copied yet: `tailwater migrate --adopt-bc` goes on";
+
 /// Makes or upgrades the tables and says what was done.
 ///
 /// # Errors
 /// When no database is set, it is away, or it has tables that are not ours.
 pub(crate) async fn migrate(config: &Config, args: &MigrateArgs) -> Result<(), Failure> {
     let database = config.database.as_ref().ok_or_else(no_database)?;
-    if args.adopt_bc { adopt(database, args).await } else { upgrade(database, "").await }
+    if args.adopt_bc {
+        return adopt(database, args).await;
+    }
+    // NOTE: whoever has begun an adoption may have forgotten it; what is wrong with it is not asked for here.
+    let is_unfinished = store::adoptable(database).await.is_ok_and(|found| found.host.is_some());
+    upgrade(database, if is_unfinished { UNFINISHED } else { "" }).await
 }
 
 /// Brings our tables up to date; `more` is said behind it.
