@@ -86,6 +86,29 @@ COMMENT ON TABLE tailwater_quarantine IS 'Events that this database refused for 
 COMMENT ON COLUMN tailwater_quarantine.record IS 'The payload of the event''s record: a MessagePack array.';
 COMMENT ON COLUMN tailwater_quarantine.first_at IS 'When it was first refused; at is the last time.';
 
+-- NOTE: what is here beside the counts is how far each copy is; it moves in the transaction of the copied rows.
+CREATE TABLE tailwater_adoptions (
+    name          text        PRIMARY KEY,
+    log_no        integer     NOT NULL REFERENCES tailwater_logs,
+    next_time     timestamptz NOT NULL,
+    next_position bigint      NOT NULL DEFAULT 1 CHECK (next_position >= 1),
+    rows          bigint,
+    copied        bigint      NOT NULL DEFAULT 0,
+    present       bigint      NOT NULL DEFAULT 0,
+    duplicates    bigint      NOT NULL DEFAULT 0,
+    filled        bigint      NOT NULL DEFAULT 0,
+    refused       jsonb,
+    began_at      timestamptz NOT NULL DEFAULT now(),
+    finished_at   timestamptz,
+    CHECK ((finished_at IS NULL) = (rows IS NULL)),
+    CHECK ((finished_at IS NULL) = (refused IS NULL))
+);
+COMMENT ON TABLE tailwater_adoptions IS
+    'Tables of the Go package, kept as <name>_bc: what became of their rows, by `tailwater migrate --adopt-bc`.';
+COMMENT ON COLUMN tailwater_adoptions.next_time IS 'Rows of earlier times are copied.';
+COMMENT ON COLUMN tailwater_adoptions.next_position IS 'The position of the next row: its number in the order of time.';
+COMMENT ON COLUMN tailwater_adoptions.refused IS 'Rows that could not be copied: how many, by the reason.';
+
 CREATE TABLE system_metrics (
     time             timestamptz NOT NULL,
     system_name      text COLLATE "C" NOT NULL,

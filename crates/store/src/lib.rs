@@ -4,6 +4,7 @@
 //! progress. sqlx (migrations and reads) and tokio-postgres (binary COPY) live here only; both connect by one
 //! [`DatabaseUrl`].
 
+mod adopt;
 mod apply;
 mod chunks;
 mod claim;
@@ -30,6 +31,9 @@ mod target;
 pub mod testing;
 mod url;
 
+pub use adopt::{
+    ADOPTED_LOG, AdoptProgress, Adoptable, AdoptableTable, AdoptedTable, adopt, adoptable, preview_adoption,
+};
 pub use identity::{DatabaseIdentity, identify};
 pub use lane::TimescaleLane;
 pub use ledger::{UnfinishedReplay, unfinished_replay};

@@ -16,11 +16,11 @@ use crate::error;
 use crate::url::DatabaseUrl;
 
 pub use edition::{Edition, Licence};
-pub(crate) use state::{State, state};
+pub(crate) use state::{LOGS_TABLE, State, present_tables, state};
 
 /// Where the database notes which migrations it has. Not sqlx's own name for it, which another program that
 /// shares the database may use.
-const MIGRATIONS_TABLE: &str = "tailwater_migrations";
+pub(crate) const MIGRATIONS_TABLE: &str = "tailwater_migrations";
 
 /// Takes our advisory lock until the transaction ends; its number is "tailwate" in ASCII.
 ///
@@ -87,7 +87,7 @@ pub async fn migrate(url: &DatabaseUrl, extension: Extension) -> Result<MigrateO
         State::Refused(error) => return Err(error),
     };
     if !pending.is_empty() {
-        run(url, session.begin_sql()).await?;
+        run(url, session.begin_sql(), "migrating", &Around::default()).await?;
     }
     let (edition, hypertables_made) = ensure::ensure(&session, extension).await?;
     Ok(MigrateOutcome { applied: pending, edition, hypertables_made })
@@ -102,11 +102,25 @@ pub async fn edition(url: &DatabaseUrl) -> Result<Edition, TargetError> {
     edition::read(&session).await
 }
 
-/// Runs the migrations, in one transaction under our lock: all of them, or none.
+/// Statements that belong to the transaction of the migrations.
+#[derive(Debug, Default)]
+pub(crate) struct Around {
+    /// In front of them.
+    pub(crate) before: String,
+    /// Behind them.
+    pub(crate) after: String,
+}
+
+/// Runs the migrations, in one transaction under our lock: all of them, or none. `doing` says what it is for.
 ///
 /// NOTE: a migration that sqlx must run outside a transaction (`-- no-transaction`) cannot be among them.
-async fn run(url: &DatabaseUrl, begin: &str) -> Result<(), TargetError> {
-    let tried = format!("migrating {url}");
+pub(crate) async fn run(
+    url: &DatabaseUrl,
+    begin: &str,
+    doing: &str,
+    around: &Around,
+) -> Result<(), TargetError> {
+    let tried = format!("{doing} {url}");
     let relay = Relay::needed(url);
     if let Some(relay) = &relay {
         relay.start().await.map_err(|error| error::from_sqlx(&tried, error.into()))?;
@@ -118,16 +132,18 @@ async fn run(url: &DatabaseUrl, begin: &str) -> Result<(), TargetError> {
         .await
         .map_err(|_| error::timed_out(&tried, url.connect_timeout()))?
         .map_err(|error| error::from_sqlx(&tried, error))?;
-    run_on(&mut connection, begin).await.map_err(|error| judge(&tried, error))?;
+    run_on(&mut connection, begin, around).await.map_err(|error| judge(&tried, error))?;
     connection.close().await.map_err(|error| error::from_sqlx(&tried, error))
 }
 
 /// NOTE: sqlx names the statements of its migrator, and without a cache forgets the names. None may be left to
 /// a pooler's session; after an error the transaction is left open instead, which ends the session as well.
-async fn run_on(connection: &mut PgConnection, begin: &str) -> Result<(), MigrateError> {
+async fn run_on(connection: &mut PgConnection, begin: &str, around: &Around) -> Result<(), MigrateError> {
     let begin = AssertSqlSafe(format!("{begin}; {LOCK_SQL}"));
     let mut transaction = connection.begin_with(begin).await?;
+    sqlx::raw_sql(AssertSqlSafe(around.before.clone())).execute(&mut *transaction).await?;
     migrator().run_direct(None, &mut *transaction, false).await?;
+    sqlx::raw_sql(AssertSqlSafe(around.after.clone())).execute(&mut *transaction).await?;
     transaction.clear_cached_statements().await?;
     Ok(transaction.commit().await?)
 }

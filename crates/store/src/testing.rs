@@ -7,6 +7,7 @@
 
 #![expect(clippy::expect_used, reason = "a test that has no database fails by panic")]
 
+mod go_package;
 mod pgbouncer;
 mod server;
 
@@ -21,6 +22,7 @@ use uuid::Uuid;
 
 use crate::url::DatabaseUrl;
 
+pub use go_package::{GO_HYPERTABLES, GO_TABLES};
 pub use pgbouncer::PgBouncer;
 pub use server::PrivateServer;
 

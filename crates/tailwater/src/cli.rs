@@ -1,6 +1,7 @@
 //! The command line.
 
 mod log;
+mod migrate;
 mod quarantine;
 mod replay;
 mod verify;
@@ -13,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::config::{Origin, Overrides};
 
 pub(crate) use log::{ExportArgs, ImportArgs, LogCommand, TailArgs, TrimArgs};
+pub(crate) use migrate::MigrateArgs;
 pub(crate) use quarantine::{DropArgs, ListArgs, QuarantineCommand, RetryArgs, ShowArgs, WhichArgs};
 pub(crate) use replay::ReplayArgs;
 pub(crate) use verify::VerifyArgs;
@@ -87,7 +89,7 @@ A bad line refuses the whole request, unless --skip-invalid.")]
     #[command(after_help = verify::AFTER_HELP)]
     Verify(VerifyArgs),
     /// Make or upgrade the database's tables
-    Migrate,
+    Migrate(MigrateArgs),
     /// Make, check or show the configuration
     #[command(subcommand)]
     Config(ConfigCommand),

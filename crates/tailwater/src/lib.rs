@@ -71,7 +71,7 @@ fn dispatch(cli: &Cli) -> Result<(), Failure> {
             Command::Log(command) => commands::log::log(&config, command).await,
             Command::Quarantine(command) => commands::quarantine::quarantine(&config, command).await,
             Command::Verify(args) => commands::verify::verify(&config, args).await,
-            Command::Migrate => commands::migrate::migrate(&config).await,
+            Command::Migrate(args) => commands::migrate::migrate(&config, args).await,
             Command::Config(_) => Ok(()),
         }
     });

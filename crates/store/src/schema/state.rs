@@ -30,13 +30,17 @@ struct Applied {
 }
 
 /// Tables beside those of [`TABLES`].
-const OWN_TABLES: [&str; 5] = [
-    "tailwater_logs",
+const OWN_TABLES: [&str; 6] = [
+    LOGS_TABLE,
     "tailwater_ranges",
     "tailwater_replays",
     "tailwater_replay_ranges",
     "tailwater_quarantine",
+    "tailwater_adoptions",
 ];
+
+/// Whose presence tells that the tables of our names are ours.
+pub(crate) const LOGS_TABLE: &str = "tailwater_logs";
 
 /// Reads it: four round trips, no locks. In a transaction, for its settings: which schema is ours is one of them.
 ///
@@ -59,7 +63,7 @@ pub(crate) async fn state(
 async fn read(session: &Session, migrator: &Migrator) -> Result<State, TargetError> {
     let present = present_tables(session).await?;
     let is_present = |name: &str| present.iter().any(|present| present == name);
-    if !is_present("tailwater_logs")
+    if !is_present(LOGS_TABLE)
         && let Some(table) = present.iter().find(|name| *name != MIGRATIONS_TABLE)
     {
         return Ok(State::Refused(foreign(table)));
@@ -69,7 +73,7 @@ async fn read(session: &Session, migrator: &Migrator) -> Result<State, TargetErr
 }
 
 /// Which tables of our names there are in the schema where ours would be made.
-async fn present_tables(session: &Session) -> Result<Vec<String>, TargetError> {
+pub(crate) async fn present_tables(session: &Session) -> Result<Vec<String>, TargetError> {
     let tried = "looking for tables";
     let names: Vec<&str> =
         TABLES.iter().map(|table| table.name).chain(OWN_TABLES).chain([MIGRATIONS_TABLE]).collect();
@@ -111,8 +115,9 @@ fn compare(migrator: &Migrator, applied: &[Applied]) -> State {
 
 fn foreign(table: &str) -> TargetError {
     let message = format!(
-        "the database has a table {table} that is not tailwater's; rename it (ALTER TABLE {table} RENAME TO \
-         {table}_old), or use a fresh database or schema"
+        "the database has a table {table} that is not tailwater's; if it is the Go package's, run `tailwater \
+         migrate --adopt-bc`, which keeps it as {table}_bc and copies its rows; otherwise rename it (ALTER TABLE \
+         {table} RENAME TO {table}_old), or use a fresh database or schema"
     );
     TargetError::new(ErrorKind::Fatal, message)
 }

@@ -23,7 +23,7 @@ use tokio_postgres::Client;
 use crate::content;
 
 /// In the order in which lanes take their locks, so that nobody waits in a circle.
-const TABLES: [&str; 12] = [
+const TABLES: [&str; 13] = [
     "tailwater_logs",
     "tailwater_ranges",
     "agent_metrics",
@@ -35,6 +35,7 @@ const TABLES: [&str; 12] = [
     "tailwater_quarantine",
     "tailwater_replays",
     "tailwater_replay_ranges",
+    "tailwater_adoptions",
     "sim_passed",
 ];
 

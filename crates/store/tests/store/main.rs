@@ -7,6 +7,7 @@
     reason = "a test fails by panic"
 )]
 
+mod adopting;
 mod applying;
 mod chunks;
 mod claiming;

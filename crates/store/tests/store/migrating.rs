@@ -80,7 +80,9 @@ async fn a_table_of_our_name_that_is_not_ours_is_left_alone() {
     let error = migrate(database.url(), Extension::Create).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Fatal);
     let told = error.to_string();
-    assert!(told.contains("a table agent_metrics that is not tailwater's; rename it"), "{told}");
+    assert!(told.contains("a table agent_metrics that is not tailwater's; "), "{told}");
+    assert!(told.contains("otherwise rename it (ALTER TABLE agent_metrics RENAME TO"), "{told}");
+    assert!(told.contains("`tailwater migrate --adopt-bc`") && !told.contains('\n'), "{told}");
     assert_eq!(texts(&client, "SELECT id::text FROM agent_metrics").await, ["7"]);
     let tables = "SELECT tablename::text FROM pg_tables WHERE schemaname = 'public'";
     assert_eq!(texts(&client, tables).await, ["agent_metrics"]);

@@ -16,6 +16,12 @@ pub(crate) fn of_parts() -> ProgressBar {
     styled("{bar:30} {percent} %, {eta} to go", Some(0))
 }
 
+/// A bar of a table that is done piece by piece; which one is its message.
+#[must_use]
+pub(crate) fn of_pieces() -> ProgressBar {
+    styled("{msg} {bar:30} {percent} %, {eta} to go", Some(0))
+}
+
 /// A bar that counts bytes of a whole.
 #[must_use]
 pub(crate) fn of_bytes(doing: &'static str, total: u64) -> ProgressBar {
