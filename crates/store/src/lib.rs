@@ -10,6 +10,7 @@ mod claim;
 mod connect;
 mod copy;
 mod error;
+mod examine;
 mod identity;
 mod lane;
 mod merge;
@@ -25,6 +26,10 @@ mod target;
 pub mod testing;
 mod url;
 
+pub use connect::{Link, Transport};
+pub use examine::{
+    DatabaseReport, Distance, LogReport, Namesake, SchemaReport, ServerReport, Tables, examine,
+};
 pub use identity::{DatabaseIdentity, identify};
 pub use lane::TimescaleLane;
 pub use quarantine::{DropMode, Quarantine, QuarantineFilter, Quarantined, RetryMode, RetryOutcome};
