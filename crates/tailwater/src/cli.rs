@@ -1,5 +1,6 @@
 //! The command line.
 
+mod doctor;
 mod log;
 mod quarantine;
 
@@ -10,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::{Origin, Overrides};
 
+pub(crate) use doctor::DoctorArgs;
 pub(crate) use log::{ExportArgs, ImportArgs, LogCommand, TailArgs, TrimArgs};
 pub(crate) use quarantine::{DropArgs, ListArgs, QuarantineCommand, RetryArgs, ShowArgs, WhichArgs};
 
@@ -77,6 +79,8 @@ A bad line refuses the whole request, unless --skip-invalid.")]
     /// Look at the events that the database has refused, try them again, give them up
     #[command(subcommand)]
     Quarantine(QuarantineCommand),
+    /// Look at everything that tailwater needs, and say what is odd and what to do
+    Doctor(DoctorArgs),
     /// Make or upgrade the database's tables
     Migrate,
     /// Make, check or show the configuration

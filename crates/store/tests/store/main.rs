@@ -10,6 +10,7 @@
 mod applying;
 mod chunks;
 mod claiming;
+mod examining;
 mod failing;
 mod lanes;
 mod merging;

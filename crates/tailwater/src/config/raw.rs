@@ -156,11 +156,14 @@ impl RawConfig {
     /// Takes a value back: from here on it is the default, or unset.
     pub fn reset(&mut self, key: &'static str) {
         match catalogue::find(key).and_then(|setting| setting.default) {
-            Some(text) => {
-                self.values.insert(key, RawValue { text: text.to_owned(), origin: Origin::Default });
-            }
+            Some(text) => self.replace(key, RawValue { text: text.to_owned(), origin: Origin::Default }),
             None => _ = self.values.remove(key),
         }
+    }
+
+    /// Puts another value in its place.
+    pub fn replace(&mut self, key: &'static str, value: RawValue) {
+        self.values.insert(key, value);
     }
 
     /// The value of a setting.
@@ -188,9 +191,10 @@ impl RawConfig {
         for (name, value) in table {
             match value {
                 toml::Value::Table(inner) => {
-                    problems.extend(inner.into_iter().filter_map(|(inner, value)| {
-                        self.set_from_file(path, &format!("{name}.{inner}"), &value).err()
-                    }))
+                    for (inner_name, value) in inner {
+                        let key = format!("{name}.{inner_name}");
+                        problems.extend(self.set_from_file(path, &key, &value).err());
+                    }
                 }
                 value => problems.extend(self.set_from_file(path, &name, &value).err()),
             }
