@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use sampler::machine;
 use sampler::proc::mounts::Mount;
 
+use super::sync::prober;
 use super::{Finding, Subject};
 use crate::control::socket_path;
 use crate::failure::chain;
@@ -64,7 +65,7 @@ fn existing(dir: &Path, metadata: &fs::Metadata) -> Vec<Finding> {
     match fs::read_dir(dir) {
         Ok(entries) => {
             let names = entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned());
-            findings.extend(left_over(names.collect()));
+            findings.extend(left_over(names.collect(), |pid| Path::new(&format!("/proc/{pid}")).exists()));
         }
         Err(error) => findings.push(no_directory(dir, &format!("cannot list it: {error}"))),
     }
@@ -176,7 +177,8 @@ fn link(path: &Path) -> Option<Finding> {
 /// Names of ours that are always welcome.
 const KNOWN: [&str; 7] = ["dropped", "lock", "log", "mark", "prices.toml", "set-aside", "tailwater.sock"];
 
-fn left_over(mut names: Vec<String>) -> Vec<Finding> {
+/// NOTE: a probe of a process that runs is at work, our own beside this check among them.
+fn left_over(mut names: Vec<String>, runs: impl Fn(u32) -> bool) -> Vec<Finding> {
     const CHECK: &str = "data_dir.files";
     names.sort();
     let is_known = |name: &str| KNOWN.contains(&name);
@@ -200,7 +202,8 @@ fn left_over(mut names: Vec<String>) -> Vec<Finding> {
             _ if name.starts_with("log.damaged-") => 0,
             "log.new" | "log.repaired" => 1,
             "probe" => 2,
-            _ if super::sync::is_probe(&name) => 2,
+            _ if prober(&name).is_some_and(&runs) => continue,
+            _ if prober(&name).is_some() => 2,
             "set-aside" => 3,
             _ if is_known(&name) => continue,
             _ => 4,
@@ -284,13 +287,13 @@ mod tests {
     #[test]
     fn what_was_left_over_is_told_by_sort() {
         let check = |names: &[&str], told: &[&str]| {
-            let findings = left_over(names.iter().map(|name| (*name).to_owned()).collect());
+            let findings = left_over(names.iter().map(|name| (*name).to_owned()).collect(), |pid| pid == 7);
             let found: Vec<&str> = findings.iter().map(|finding| finding.found.as_str()).collect();
             assert_eq!(found, told);
         };
         check(&["log", "mark", "lock", "tailwater.sock"], &["nothing was left over"]);
         check(
-            &["log", "z", "log.damaged-1", "a", "b", "c", "set-aside", "doctor-12.probe"],
+            &["log", "z", "log.damaged-1", "a", "b", "c", "set-aside", "doctor-12.probe", "doctor-7.probe"],
             &[
                 "log.damaged-1: old files of a repaired log",
                 "doctor-12.probe: a probe that was cut short",

@@ -79,9 +79,9 @@ impl Drop for Probe {
 const PROBE_PREFIX: &str = "doctor-";
 const PROBE_SUFFIX: &str = ".probe";
 
-/// Whether a file of the data directory is a probe of a doctor's that was killed.
-pub(super) fn is_probe(name: &str) -> bool {
-    name.strip_prefix(PROBE_PREFIX).is_some_and(|rest| rest.ends_with(PROBE_SUFFIX))
+/// Which process made a file of the data directory as its probe, if that is what the file is.
+pub(super) fn prober(name: &str) -> Option<u32> {
+    name.strip_prefix(PROBE_PREFIX)?.strip_suffix(PROBE_SUFFIX)?.parse().ok()
 }
 
 /// NOTE: the file has a name while it is measured: some file systems take an fsync of one without for nothing.
@@ -155,6 +155,9 @@ mod tests {
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
         let finding = probe(dir.path().join("no")).await;
         assert_eq!(finding.sign, Sign::Failure, "{finding:?}");
-        assert!(is_probe("doctor-17.probe") && !is_probe("probe") && !is_probe("doctor-1"));
+        assert_eq!(prober("doctor-17.probe"), Some(17));
+        for name in ["probe", "doctor-1", "doctor-x.probe"] {
+            assert_eq!(prober(name), None, "{name}");
+        }
     }
 }
