@@ -126,6 +126,17 @@ fn machines_of_one_name_are_told_and_a_predecessor_is_not_taken_for_one() {
 }
 
 #[test]
+fn a_server_that_says_nothing_holds_up_nothing_else() {
+    let log = Log::new(false);
+    log.record_agents("a", 1);
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("postgres://me@{}/x?connect_timeout=2", silent.local_addr().unwrap());
+    let report = of(&log, &url);
+    report.has("database", "failure", "no answer within 2 s");
+    report.has("log", "ok", "durable to position 1");
+}
+
+#[test]
 fn no_password_is_told_and_a_database_that_is_away_is_a_failure() {
     let log = Log::new(false);
     log.record_agents("a", 1);

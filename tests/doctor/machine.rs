@@ -100,7 +100,7 @@ fn a_daemon_that_does_not_answer_is_a_failure() {
     daemon.signal(Signal::CONT);
     report.has("daemon", "failure", "did not answer within");
     report.has("lock", "ok", "holds the log");
-    assert!(stderr(&report.output).contains("1 check failed: daemon"), "{}", stderr(&report.output));
+    assert!(stderr(&report.output).contains("1 failure: daemon"), "{}", stderr(&report.output));
 }
 
 #[test]
@@ -263,6 +263,22 @@ fn coding_tools_that_delete_their_transcripts_are_told() {
     assert!(!stdout(&report.output).contains("sekret"), "{}", stdout(&report.output));
     let elsewhere = Report::of(with_codex().env("CLAUDE_CONFIG_DIR", home.path().join("codex")));
     elsewhere.has("tool.cleanup", "warning", "codex/settings.json");
+}
+
+#[test]
+fn what_hangs_is_a_finding_and_ends() {
+    let home = tempdir().unwrap();
+    let data = home.path().join("data");
+    let claude = home.path().join(".claude");
+    fs::create_dir(&claude).unwrap();
+    // Nobody ever writes to it, and nobody ever answers.
+    assert!(Command::new("mkfifo").arg(claude.join("settings.json")).status().unwrap().success());
+    let socket = home.path().join("docker.sock");
+    let _silent = UnixListener::bind(&socket).unwrap();
+    let report = Report::of(doctor(&data).env("DOCKER_HOST", format!("unix://{}", socket.display())));
+    report.has("tool.cleanup", "failure", "did not end within");
+    report.has("source.docker", "note", "does not answer");
+    report.has("log", "note", "there is none yet");
 }
 
 #[test]

@@ -142,8 +142,7 @@ pub async fn examine(
     let mut asking = Asking { session: &session, silent: None };
     let server = asking.part("asking the server for its settings", looks::server(&session)).await;
     let schema = asking.part("reading the schema", schema_of(&session)).await;
-    let is_ours =
-        matches!(schema, Ok(SchemaReport::Current | SchemaReport::Behind(_) | SchemaReport::Refused(_)));
+    let is_ours = matches!(schema, Ok(SchemaReport::Current | SchemaReport::Behind(_)));
     let tables = asking.part("looking at the tables", looks::tables(&session)).await;
     let (log, namesakes) = match is_ours {
         true => (

@@ -1,10 +1,10 @@
 //! The statements of an examination.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Instant, SystemTime};
 
 use event::{HostName, LogId, Position, Time};
-use projector::TargetError;
+use projector::{ErrorKind, TargetError};
 use tokio_postgres::Row;
 use tokio_postgres::types::{ToSql, Type};
 
@@ -134,7 +134,7 @@ pub(super) async fn server(session: &Session) -> Result<ServerReport, TargetErro
         })
     };
     let report = row.first().map(read).transpose().map_err(|error| session.error(tried, error))?;
-    report.ok_or_else(|| crate::error::timed_out(tried, Duration::ZERO))
+    report.ok_or_else(|| TargetError::new(ErrorKind::Retry, format!("{tried}: no answer")))
 }
 
 /// Whether our own tables are begun, and whether a name of ours is taken.

@@ -34,14 +34,12 @@ fn sheet(findings: &[Finding]) -> Sheet {
 }
 
 fn verdict(findings: &[Finding]) -> Result<(), Failure> {
-    let failed: Vec<&str> = findings
-        .iter()
-        .filter(|finding| finding.sign == Sign::Failure)
-        .map(|finding| finding.check)
-        .collect();
+    let failed = findings.iter().filter(|finding| finding.sign == Sign::Failure);
+    let mut failed: Vec<&str> = failed.map(|finding| finding.check).collect();
     if failed.is_empty() {
         return Ok(());
     }
-    let failures = output::counted(failed.len() as u64, "check");
-    Err(Failure::unhealthy(format!("{failures} failed: {}", failed.join(", "))))
+    let failures = output::counted(failed.len() as u64, "failure");
+    failed.dedup();
+    Err(Failure::unhealthy(format!("{failures}: {}", failed.join(", "))))
 }

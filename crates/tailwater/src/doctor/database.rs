@@ -39,7 +39,7 @@ fn none_set() -> Finding {
 
 /// How far the log is durable now: after the database was asked, which therefore cannot have more.
 async fn durable(subject: &Subject) -> Option<Position> {
-    let dir = subject.existing_data_dir()?;
+    let dir = subject.existing_data_dir().await?;
     match blocking(move || inspect::marked(&dir).ok()).await {
         Some(Marked::Durable { position, .. }) => Some(position),
         _ => None,

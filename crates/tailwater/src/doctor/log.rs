@@ -35,14 +35,16 @@ impl Identity {
 
 /// Reads which log this is.
 pub(super) async fn identity(subject: &Subject) -> Identity {
-    let Some(dir) = subject.existing_data_dir() else { return Identity::default() };
-    let reading = tokio::time::timeout(LIMIT, blocking(move || inspect::marked(&dir).ok()));
-    Identity { marked: reading.await.ok().flatten() }
+    let reading = async {
+        let dir = subject.existing_data_dir().await?;
+        blocking(move || inspect::marked(&dir).ok()).await
+    };
+    Identity { marked: tokio::time::timeout(LIMIT, reading).await.ok().flatten() }
 }
 
 /// Looks at the log, through whoever holds it.
 pub(super) async fn look(subject: Arc<Subject>, log: Identity) -> Vec<Finding> {
-    let Some(dir) = subject.existing_data_dir() else { return vec![no_log()] };
+    let Some(dir) = subject.existing_data_dir().await else { return vec![no_log()] };
     let daemon = daemon::ask(&dir).await;
     let of_lock = dir.clone();
     let (holder, has_socket) =

