@@ -30,6 +30,7 @@ mod forensic;
 #[doc(hidden)]
 pub mod fuzzing;
 mod holes;
+pub mod inspect;
 mod latest;
 mod layout;
 mod lock;

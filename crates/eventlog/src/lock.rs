@@ -60,6 +60,21 @@ fn command_line() -> String {
     [program, command].into_iter().flatten().collect::<Vec<_>>().join(" ")
 }
 
+/// Who holds the lock of `dir` now, as it says itself; `None` when nobody does. No file is made.
+pub(crate) fn held_by(dir: &Path) -> std::io::Result<Option<String>> {
+    let mut file = match File::open(dir.join("lock")) {
+        Ok(file) => file,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    // NOTE: a shared lock, let go at once: who wants the whole one in this moment tries again.
+    match file.try_lock_shared() {
+        Ok(()) => Ok(None),
+        Err(TryLockError::WouldBlock) => Ok(Some(holder(&mut file))),
+        Err(TryLockError::Error(error)) => Err(error),
+    }
+}
+
 fn holder(file: &mut File) -> String {
     let mut text = String::new();
     match file.take(1_024).read_to_string(&mut text) {

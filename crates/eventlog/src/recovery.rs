@@ -39,6 +39,7 @@ use crate::mark::{self, Found, LastDurable, MarkWriter};
 use crate::open::{LogInfo, log_path};
 use crate::settings::Settings;
 use crate::writer::Ends;
+use look::Mending;
 
 /// So many records at the end are checked at every opening: what was written last is what a power cut hits.
 const TAIL_RECORDS: u64 = 1_024;
@@ -78,7 +79,7 @@ pub(crate) fn open(data_dir: &Path, settings: &Settings) -> Result<Opened, OpenE
             .notes
             .push("the file `mark` is damaged: a lost end of the log would not be noticed".to_owned());
     }
-    look::look(data_dir, &path, &found, &mut recovery)?;
+    look::look(data_dir, &path, &found, Mending::Now, &mut recovery)?;
     let engine = Arc::new(Engine::open(&path)?);
     let info = read_info(&engine.meta, &path)?;
     check_mark(&found, &info, &path)?;
@@ -93,6 +94,13 @@ pub(crate) fn open(data_dir: &Path, settings: &Settings) -> Result<Opened, OpenE
     let mut mark = MarkWriter::open(data_dir, &info, &found).map_err(&at_mark)?;
     mark.write(committer.last).map_err(&at_mark)?;
     Ok(Opened { info, committer, mark, recovery })
+}
+
+/// Looks at the files of a log as an opening does first, and changes nothing; gives what that opening would tell.
+pub(crate) fn examine(data_dir: &Path, found: &Found) -> Result<Vec<String>, OpenError> {
+    let mut recovery = Recovery::default();
+    look::look(data_dir, &log_path(data_dir), found, Mending::Never, &mut recovery)?;
+    Ok(recovery.notes)
 }
 
 pub(crate) fn directory(what: &'static str, path: &Path) -> impl Fn(io::Error) -> OpenError + use<> {

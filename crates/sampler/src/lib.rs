@@ -7,6 +7,8 @@
 //! - [`pace`]: the loop that runs a [`Sampler`] on a thread of its own and offers its events to an
 //!   [`event::Sink`]; [`Runner`] is one turn of that loop, for those who bring their own time.
 //!
+//! Beside them [`machine`] tells who looks once what this process is granted: room, limits, mounts.
+//!
 //! A sampler never blocks on the log, never repeats a series' time, and tells a failure apart from a zero:
 //! what could not be measured is `None` and an error in its [`SamplerStatus`]; what is stopped reads 0.
 
@@ -14,6 +16,7 @@ mod clock;
 mod counters;
 mod error;
 pub mod host;
+pub mod machine;
 pub mod pace;
 pub mod proc;
 mod refusals;

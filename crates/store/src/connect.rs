@@ -29,8 +29,10 @@ use tokio_postgres::{Client, Config, Connection, SimpleQueryMessage};
 
 use crate::error;
 use crate::url::{Channel, DatabaseUrl};
+pub use dial::Transport;
 use dial::{Failure, Stream, Then, dial};
-pub(crate) use link::{Link, common_settings_sql};
+pub use link::Link;
+pub(crate) use link::common_settings_sql;
 pub(crate) use relay::Relay;
 pub(crate) use statements::Prepared;
 
@@ -48,6 +50,7 @@ pub(crate) fn application_name(log: &LogId, lane: &str) -> String {
 pub(crate) struct Session {
     client: Client,
     link: Link,
+    transport: Transport,
     /// How a transaction begins.
     begin: String,
     /// Whether the server may have a statement of ours that we know nothing of.
@@ -67,13 +70,14 @@ impl Session {
     pub(crate) async fn open(url: &DatabaseUrl, application_name: &str) -> Result<Self, TargetError> {
         let tried = format!("connecting to {url}");
         let opening = async {
-            let (client, connection, key) = connect(url, application_name).await?;
+            let (client, connection, Greeted { key, transport }) = connect(url, application_name).await?;
             let (hold, released) = oneshot::channel();
             let end = Arc::new(OnceLock::new());
             tokio::spawn(drive(connection, released, Arc::clone(&end)));
             let session = Self {
                 client,
                 link: Link::Pooled,
+                transport,
                 begin: String::new(),
                 in_doubt: AtomicBool::new(false),
                 end,
@@ -103,6 +107,11 @@ impl Session {
     /// What is between us and the server.
     pub(crate) const fn link(&self) -> Link {
         self.link
+    }
+
+    /// What carries the bytes on our side of a pooler, if there is one.
+    pub(crate) const fn transport(&self) -> Transport {
+        self.transport
     }
 
     /// The statements that begin a transaction: send them as they are, in one message, and more behind them.
@@ -157,8 +166,15 @@ pub(crate) async fn within<T, E: From<TargetError>>(
     timeout(limit, work).await.unwrap_or_else(|_| Err(error::timed_out(tried, limit).into()))
 }
 
-/// A client of tokio-postgres, what must be driven for it, and the process id in its key.
-type Connected = (Client, Connection<Stream, Stream>, Option<i32>);
+/// What is known of the other end once it has let us in.
+pub(crate) struct Greeted {
+    /// The process id in its key.
+    key: Option<i32>,
+    transport: Transport,
+}
+
+/// A client of tokio-postgres, what must be driven for it, and what was learnt.
+type Connected = (Client, Connection<Stream, Stream>, Greeted);
 
 /// Tries the channels that the URL's `sslmode` knows, one after the other; the error is the first one's.
 pub(crate) async fn connect(url: &DatabaseUrl, application_name: &str) -> Result<Connected, TargetError> {
@@ -187,9 +203,9 @@ async fn try_channel(
     let told =
         |Failure { kind, message, then }| (TargetError::new(kind, format!("{tried}: {message}")), then);
     let stream = dial(url, channel).await.map_err(told)?;
-    let key = stream.watch().key();
+    let (key, transport) = (stream.watch().key(), stream.transport());
     match config.connect_raw(stream, Secured).await {
-        Ok((client, connection)) => Ok((client, connection, key.get().copied())),
+        Ok((client, connection)) => Ok((client, connection, Greeted { key: key.get().copied(), transport })),
         Err(error) => {
             let is_refused = error.code().is_some_and(|code| code.code() == error::NOT_LET_IN);
             let then = if is_refused { Then::TryNext } else { Then::GiveUp };

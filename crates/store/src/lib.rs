@@ -11,6 +11,7 @@ mod claim;
 mod connect;
 mod copy;
 mod error;
+mod examine;
 mod identity;
 mod lane;
 mod ledger;
@@ -33,6 +34,10 @@ mod url;
 
 pub use adopt::{
     ADOPTED_LOG, AdoptProgress, Adoptable, AdoptableTable, AdoptedTable, adopt, adoptable, preview_adoption,
+};
+pub use connect::{Link, Transport};
+pub use examine::{
+    DatabaseReport, Distance, LogReport, Namesake, SchemaReport, ServerReport, Tables, examine,
 };
 pub use identity::{DatabaseIdentity, identify};
 pub use lane::TimescaleLane;

@@ -1,5 +1,6 @@
 //! The command line.
 
+mod doctor;
 mod log;
 mod migrate;
 mod quarantine;
@@ -13,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::{Origin, Overrides};
 
+pub(crate) use doctor::DoctorArgs;
 pub(crate) use log::{ExportArgs, ImportArgs, LogCommand, TailArgs, TrimArgs};
 pub(crate) use migrate::MigrateArgs;
 pub(crate) use quarantine::{DropArgs, ListArgs, QuarantineCommand, RetryArgs, ShowArgs, WhichArgs};
@@ -88,6 +90,8 @@ A bad line refuses the whole request, unless --skip-invalid.")]
     /// Check that the database has what the log has, and nothing else of it
     #[command(after_help = verify::AFTER_HELP)]
     Verify(VerifyArgs),
+    /// Look at everything that tailwater needs, and say what is odd and what to do
+    Doctor(DoctorArgs),
     /// Make or upgrade the database's tables
     Migrate(MigrateArgs),
     /// Make, check or show the configuration

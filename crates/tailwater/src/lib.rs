@@ -9,6 +9,7 @@ mod cli;
 mod commands;
 pub mod config;
 mod control;
+mod doctor;
 mod failure;
 mod metrics;
 mod output;
@@ -25,6 +26,7 @@ use std::env::VarError;
 use std::process::ExitCode;
 
 use clap::Parser;
+use tokio::runtime::Runtime;
 use tracing_subscriber::EnvFilter;
 
 use crate::cli::{Cli, Command};
@@ -53,12 +55,11 @@ fn dispatch(cli: &Cli) -> Result<(), Failure> {
     if let Command::Config(command) = &cli.command {
         return commands::config::config(cli, command);
     }
+    if let Command::Doctor(args) = &cli.command {
+        return commands::doctor::doctor(cli, args);
+    }
     let config = Config::new(&gather(cli)?, variable)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::error(format!("cannot start the runtime: {error}")))?;
+    let runtime = runtime()?;
     let outcome = runtime.block_on(async {
         let _limits = signals::refuse_large_files();
         match &cli.command {
@@ -72,7 +73,7 @@ fn dispatch(cli: &Cli) -> Result<(), Failure> {
             Command::Quarantine(command) => commands::quarantine::quarantine(&config, command).await,
             Command::Verify(args) => commands::verify::verify(&config, args).await,
             Command::Migrate(args) => commands::migrate::migrate(&config, args).await,
-            Command::Config(_) => Ok(()),
+            Command::Config(_) | Command::Doctor(_) => Ok(()),
         }
     });
     // NOTE: a thread that waits for standard input would hold up an exit that a signal has asked for.
@@ -80,15 +81,26 @@ fn dispatch(cli: &Cli) -> Result<(), Failure> {
     outcome
 }
 
+fn runtime() -> Result<Runtime, Failure> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::error(format!("cannot start the runtime: {error}")))
+}
+
 fn gather(cli: &Cli) -> Result<RawConfig, Failure> {
-    for name in CATALOGUE.iter().flat_map(|setting| setting.variables) {
-        if let Err(VarError::NotUnicode(_)) = std::env::var(name) {
-            return Err(Failure::error(format!(
-                "the variable {name} is not UTF-8: it would have been ignored"
-            )));
-        }
+    if let Some(problem) = strange_variables().next() {
+        return Err(Failure::error(problem));
     }
     Ok(RawConfig::gather(cli.global.config.as_deref(), variable, cli.overrides())?)
+}
+
+/// Variables of ours that would be ignored.
+fn strange_variables() -> impl Iterator<Item = String> {
+    let names = CATALOGUE.iter().flat_map(|setting| setting.variables);
+    let strange = names.filter(|name| matches!(std::env::var(name), Err(VarError::NotUnicode(_))));
+    strange.map(|name| format!("the variable {name} is not UTF-8: it would have been ignored"))
 }
 
 fn variable(name: &str) -> Option<String> {

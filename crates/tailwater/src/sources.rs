@@ -34,7 +34,7 @@ pub(crate) fn tmux(sampling: &TmuxSampling) -> Result<Box<dyn Sampler>, Failure>
 }
 
 /// A name is a socket in tmux's own folder, what has a slash is a path.
-fn server(socket: Option<&str>) -> TmuxServer {
+pub(crate) fn server(socket: Option<&str>) -> TmuxServer {
     match socket {
         None => TmuxServer::Default,
         Some(path) if path.contains('/') => TmuxServer::Path(path.into()),

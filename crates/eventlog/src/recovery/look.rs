@@ -25,11 +25,21 @@ fn damaged(path: &Path, reason: impl Into<String>) -> OpenError {
     OpenError::Damaged { path: path.to_owned(), reason: reason.into() }
 }
 
+/// What is done about the broken end of the last journal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mending {
+    /// It is copied aside and cut.
+    Now,
+    /// It is told, and nothing is changed.
+    Never,
+}
+
 /// Looks at fjall's files before fjall does.
 pub(super) fn look(
     data_dir: &Path,
     path: &Path,
     found: &Found,
+    mending: Mending,
     recovery: &mut Recovery,
 ) -> Result<(), OpenError> {
     let reading = directory("read", path);
@@ -56,7 +66,12 @@ pub(super) fn look(
             return Err(damaged(path, format!("{} is out of order at byte {at}", journal.display())));
         }
     }
-    heal(data_dir, path, &last.1, found, &mut named, recovery)?;
+    if let Some(broken) = broken_end(path, &last.1, found, &mut named)? {
+        recovery.notes.push(match mending {
+            Mending::Now => broken.heal(data_dir)?,
+            Mending::Never => broken.told("the next opening puts them into the folder `set-aside`"),
+        });
+    }
     let dropped = read_dropped(data_dir);
     for (id, dir) in &keyspaces.found {
         if dropped.contains(id) {
@@ -80,15 +95,35 @@ pub(super) fn look(
     }
 }
 
-/// Cuts what a kill or a power cut has left at the end of the last journal, after a copy of it was made.
-fn heal(
-    data_dir: &Path,
+/// What a kill or a power cut has left at the end of the last journal.
+struct BrokenEnd<'a> {
+    journal: &'a Path,
+    end: u64,
+    junk_end: u64,
+    reason: String,
+}
+
+impl BrokenEnd<'_> {
+    /// Cuts it, after a copy of it was made.
+    fn heal(&self, data_dir: &Path) -> Result<String, OpenError> {
+        let copy = set_aside(data_dir, self.journal, self.end, self.junk_end)?;
+        cut(self.journal, self.end).map_err(directory("cut the broken end of", self.journal))?;
+        Ok(self.told(&format!("they are in {} and not in the log", copy.display())))
+    }
+
+    fn told(&self, fate: &str) -> String {
+        let (bytes, reason) = (self.junk_end - self.end, &self.reason);
+        format!("{bytes} bytes at the end of the journal were no whole batch ({reason}); {fate}")
+    }
+}
+
+/// Finds it; what must not be cut is an error.
+fn broken_end<'a>(
     path: &Path,
-    journal: &Path,
+    journal: &'a Path,
     found: &Found,
     named: &mut BTreeSet<u64>,
-    recovery: &mut Recovery,
-) -> Result<(), OpenError> {
+) -> Result<Option<BrokenEnd<'a>>, OpenError> {
     let reading = directory("read", journal);
     let mut batches = 0;
     let walk = journal::walk(journal, |item| {
@@ -109,7 +144,7 @@ fn heal(
             (at, junk_end, "a batch is out of order".to_owned())
         }
         (Ending::Torn { junk_end, reason }, None) => (walk.end, junk_end, reason),
-        (Ending::Clean, None) => return Ok(()),
+        (Ending::Clean, None) => return Ok(None),
     };
     // NOTE: the first batch behind the break is durable when it holds an event that the mark covers.
     let durable = found.mark().map_or(Position(u64::MAX), |mark| mark.durable.position);
@@ -130,14 +165,7 @@ fn heal(
         );
         return Err(damaged(path, reason));
     }
-    let copy = set_aside(data_dir, journal, end, junk_end)?;
-    cut(journal, end).map_err(directory("cut the broken end of", journal))?;
-    recovery.notes.push(format!(
-        "{} bytes at the end of the journal were no whole batch ({reason}); they are in {} and not in the log",
-        junk_end - end,
-        copy.display()
-    ));
-    Ok(())
+    Ok(Some(BrokenEnd { journal, end, junk_end, reason }))
 }
 
 /// Copies `from..to` of a journal into the folder `set-aside`.

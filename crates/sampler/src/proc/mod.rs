@@ -7,6 +7,7 @@ pub mod cpu;
 pub mod diskstats;
 mod folder;
 pub mod meminfo;
+pub mod mounts;
 pub mod net_dev;
 pub mod pid_io;
 pub mod pid_stat;

@@ -57,8 +57,20 @@ impl Failure {
     }
 }
 
+/// What carries the bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transport {
+    /// TCP, which anybody on the way can read.
+    Plain,
+    /// TLS over TCP.
+    Tls,
+    /// A unix socket.
+    Socket,
+}
+
 /// Bytes to and from the server, encrypted or not.
 pub(crate) struct Stream {
+    transport: Transport,
     inner: Box<dyn Wire>,
     /// Looks at what comes, as long as it has something to learn.
     watch: KeyWatch,
@@ -69,8 +81,12 @@ trait Wire: TlsStream + Send + Unpin {}
 impl<T: TlsStream + Send + Unpin> Wire for T {}
 
 impl Stream {
-    fn new(inner: impl Wire + 'static) -> Self {
-        Self { inner: Box::new(inner), watch: KeyWatch::default() }
+    fn new(transport: Transport, inner: impl Wire + 'static) -> Self {
+        Self { transport, inner: Box::new(inner), watch: KeyWatch::default() }
+    }
+
+    pub(super) const fn transport(&self) -> Transport {
+        self.transport
     }
 
     pub(super) const fn watch(&self) -> &KeyWatch {
@@ -84,7 +100,7 @@ pub(crate) async fn dial(url: &DatabaseUrl, channel: Channel) -> Result<Stream, 
         Server::Socket(directory) => {
             let path = format!("{directory}/.s.PGSQL.{}", url.port());
             let socket = UnixStream::connect(path).await.map_err(|error| Failure::of_io(&error))?;
-            Ok(Stream::new(Plain(socket)))
+            Ok(Stream::new(Transport::Socket, Plain(socket)))
         }
         Server::Tcp(host) => {
             let socket = tcp(host, url.port()).await.map_err(|error| Failure::of_io(&error))?;
@@ -121,14 +137,14 @@ fn watch_link(socket: &TcpStream) -> io::Result<()> {
 
 async fn secure(url: &DatabaseUrl, mut socket: TcpStream, channel: Channel) -> Result<Stream, Failure> {
     if channel == Channel::Plain {
-        return Ok(Stream::new(Plain(socket)));
+        return Ok(Stream::new(Transport::Plain, Plain(socket)));
     }
     // Before anything is sent: a file that cannot be read is told even while the server is away.
     let config = tls::client_config(url)?;
     let offer = ask(&mut socket).await.map_err(|error| Failure::of_io(&error))?;
     match (offer, channel) {
         (b'S', _) => handshake(url, config, socket).await,
-        (_, Channel::Offered) => Ok(Stream::new(Plain(socket))),
+        (_, Channel::Offered) => Ok(Stream::new(Transport::Plain, Plain(socket))),
         _ => Err(tls::not_offered(url)),
     }
 }
@@ -152,7 +168,7 @@ async fn handshake(
         Err(never) => match never {},
     };
     let stream = connector.connect(socket).await.map_err(|error| tls::handshake_failed(url, &error))?;
-    Ok(Stream::new(stream))
+    Ok(Stream::new(Transport::Tls, stream))
 }
 
 /// A socket without TLS.

@@ -18,7 +18,7 @@ use crate::url::DatabaseUrl;
 
 /// What is between us and the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Link {
+pub enum Link {
     /// Nothing that knows of transactions: one backend serves the session from its start to its end.
     Direct,
     /// A pooler: every transaction may have another backend.

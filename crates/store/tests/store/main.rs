@@ -11,6 +11,7 @@ mod adopting;
 mod applying;
 mod chunks;
 mod claiming;
+mod examining;
 mod failing;
 mod lanes;
 mod merging;

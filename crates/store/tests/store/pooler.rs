@@ -6,7 +6,7 @@ use projector::{ApplyError, ApplyOutcome, ClaimError, ErrorKind};
 use query::{AgentFilter, AgentLatest, Reader, TimeRange};
 use store::read::{ReadOptions, TimescaleReader};
 use store::testing::{PgBouncer, TestDatabase, connect};
-use store::{Extension, StoreOptions, TimescaleTarget, migrate};
+use store::{Extension, Link, SchemaReport, StoreOptions, TimescaleTarget, examine, migrate};
 use tokio_postgres::{Client, SimpleQueryMessage};
 
 use crate::support::{Range, World, claim_live, entries, log, sample, samples, seconds, usage};
@@ -238,5 +238,19 @@ async fn what_verifies_and_mends_leaves_nothing_in_a_session() {
     snapshot.close().await.unwrap();
     let mut mender = world.target.mender(&world.log).await.unwrap().unwrap();
     assert_eq!(mender.mend(&entries).await.unwrap().inserted, 1);
+    nothing_is_left(&pooler).await;
+}
+
+#[tokio::test]
+async fn an_examination_goes_through_and_leaves_nothing() {
+    let Some((world, pooler)) = world().await else { return };
+    let mut range = world.range().await;
+    range.apply(&samples("a", 3)).await;
+    let report = examine(pooler.url(), Some(world.log.log_id), &[]).await.unwrap();
+    assert_eq!(report.link, Link::Pooled);
+    assert_eq!(report.log.unwrap().unwrap().live_next, Some(range.cursor.next));
+    assert!(matches!(report.schema, Ok(SchemaReport::Current)), "{:?}", report.schema);
+    assert!(report.server.is_ok() && report.tables.is_ok() && report.edition.is_ok());
+    drop(range);
     nothing_is_left(&pooler).await;
 }

@@ -9,7 +9,7 @@ use query::{AgentFilter, AgentLatest, ReadErrorKind, Reader, TimeRange};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, date_time_ymd};
 use store::read::{ReadOptions, TimescaleReader};
 use store::testing::{PrivateServer, connect};
-use store::{DatabaseUrl, Extension, Migrate, StoreOptions, TimescaleTarget, migrate};
+use store::{DatabaseUrl, Extension, Migrate, StoreOptions, TimescaleTarget, Transport, examine, migrate};
 use uuid::Uuid;
 
 use crate::support::log;
@@ -167,6 +167,17 @@ impl World {
         answer
     }
 
+    /// An examination. What it tells of its link, or what it says.
+    async fn by_examination(&self, url: &DatabaseUrl) -> Result<bool, String> {
+        match examine(url, None, &[]).await {
+            Ok(report) => Ok(report.transport == Transport::Tls),
+            Err(error) => {
+                assert_eq!(error.kind(), ErrorKind::Fatal, "{error}");
+                Err(error.to_string())
+            }
+        }
+    }
+
     /// A migration of another database: both clients, one after the other.
     async fn by_migration(&self, url: &DatabaseUrl) -> Result<(), String> {
         let name = format!("m{}", Uuid::new_v4().simple());
@@ -180,7 +191,11 @@ impl World {
     /// Checks a mode with both clients: [`PLAIN`], [`TLS`], or a piece of what is said.
     async fn check(&self, options: &str, wanted: &str) {
         let url = self.url(options);
-        for (client, got) in [("lane", self.by_lane(&url).await), ("reader", self.by_reader(&url).await)] {
+        for (client, got) in [
+            ("lane", self.by_lane(&url).await),
+            ("reader", self.by_reader(&url).await),
+            ("examination", self.by_examination(&url).await),
+        ] {
             match got {
                 Ok(is_encrypted) => {
                     assert_eq!(wanted, if is_encrypted { TLS } else { PLAIN }, "{client}, {options}");

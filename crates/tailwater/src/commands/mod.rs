@@ -6,6 +6,7 @@ use std::time::SystemTime;
 use event::Time;
 
 pub(crate) mod config;
+pub(crate) mod doctor;
 pub(crate) mod log;
 pub(crate) mod migrate;
 pub(crate) mod project;

@@ -117,17 +117,29 @@ impl RawConfig {
         variable: impl Fn(&str) -> Option<String>,
         flags: Overrides,
     ) -> Result<Self, ConfigError> {
+        let (raw, problems) = Self::gather_sound(file, variable, flags);
+        problems.into_iter().next().map_or(Ok(raw), Err)
+    }
+
+    /// Gathers what can be gathered, and every problem with the rest.
+    #[must_use]
+    pub fn gather_sound(
+        file: Option<&Path>,
+        variable: impl Fn(&str) -> Option<String>,
+        flags: Overrides,
+    ) -> (Self, Vec<ConfigError>) {
         let mut raw = Self::default();
+        let mut problems = Vec::new();
         for setting in CATALOGUE {
             if let Some(text) = setting.default {
                 raw.set(setting, RawValue { text: text.to_owned(), origin: Origin::Default });
             }
         }
         match file {
-            Some(path) => raw.read_file(path)?,
+            Some(path) => raw.read_file(path, &mut problems),
             None => {
                 if let Some(path) = default_path(&variable).filter(|path| path.exists()) {
-                    raw.read_file(&path)?;
+                    raw.read_file(&path, &mut problems);
                 }
             }
         }
@@ -144,7 +156,20 @@ impl RawConfig {
                 raw.beneath.insert(key, replaced);
             }
         }
-        Ok(raw)
+        (raw, problems)
+    }
+
+    /// Takes a value back: from here on it is the default, or unset.
+    pub fn reset(&mut self, key: &'static str) {
+        match catalogue::find(key).and_then(|setting| setting.default) {
+            Some(text) => self.replace(key, RawValue { text: text.to_owned(), origin: Origin::Default }),
+            None => _ = self.values.remove(key),
+        }
+    }
+
+    /// Puts another value in its place.
+    pub fn replace(&mut self, key: &'static str, value: RawValue) {
+        self.values.insert(key, value);
     }
 
     /// The value of a setting.
@@ -170,25 +195,23 @@ impl RawConfig {
         self.values.insert(setting.key, value);
     }
 
-    fn read_file(&mut self, path: &Path) -> Result<(), ConfigError> {
-        let text =
-            fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
-        let table: toml::Table = text.parse().map_err(|error: toml::de::Error| ConfigError::Syntax {
-            path: path.to_owned(),
-            problem: one_line(&text, &error),
-        })?;
+    fn read_file(&mut self, path: &Path, problems: &mut Vec<ConfigError>) {
         self.file = Some(path.to_owned());
+        let table = match read_table(path) {
+            Ok(table) => table,
+            Err(problem) => return problems.push(problem),
+        };
         for (name, value) in table {
             match value {
                 toml::Value::Table(inner) => {
                     for (inner_name, value) in inner {
-                        self.set_from_file(path, &format!("{name}.{inner_name}"), &value)?;
+                        let key = format!("{name}.{inner_name}");
+                        problems.extend(self.set_from_file(path, &key, &value).err());
                     }
                 }
-                value => self.set_from_file(path, &name, &value)?,
+                value => problems.extend(self.set_from_file(path, &name, &value).err()),
             }
         }
-        Ok(())
     }
 
     fn set_from_file(&mut self, path: &Path, key: &str, value: &toml::Value) -> Result<(), ConfigError> {
@@ -207,6 +230,15 @@ impl RawConfig {
         }
         Ok(())
     }
+}
+
+fn read_table(path: &Path) -> Result<toml::Table, ConfigError> {
+    let text =
+        fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+    text.parse().map_err(|error: toml::de::Error| ConfigError::Syntax {
+        path: path.to_owned(),
+        problem: one_line(&text, &error),
+    })
 }
 
 /// A TOML value as it would be typed in a variable.
@@ -276,6 +308,22 @@ mod tests {
         let raw =
             gather(None, &[go, ("TAILWATER_DATABASE_URL", "postgres://ours")], Overrides::new()).unwrap();
         assert_eq!(value(&raw, "database.url"), "postgres://ours from variable TAILWATER_DATABASE_URL");
+    }
+
+    #[test]
+    fn what_is_sound_is_there_beside_every_problem() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("tailwater.toml");
+        fs::write(&path, "colour = 1\n[log]\nsnyc = \"os\"\nkeep = \"30d\"\n").unwrap();
+        let (mut raw, problems) = RawConfig::gather_sound(Some(&path), |_| None, Overrides::new());
+        assert_eq!((value(&raw, "log.keep"), problems.len()), ("30d from file".to_owned(), 2));
+        assert_eq!(raw.file(), Some(&*path));
+        raw.reset("log.keep");
+        raw.reset("database.url");
+        assert_eq!((value(&raw, "log.keep"), raw.get("database.url")), ("all from default".to_owned(), None));
+        fs::write(&path, "[log").unwrap();
+        let (raw, problems) = RawConfig::gather_sound(Some(&path), |_| None, Overrides::new());
+        assert_eq!((value(&raw, "log.sync"), problems.len()), ("interval:200ms from default".to_owned(), 1));
     }
 
     #[test]

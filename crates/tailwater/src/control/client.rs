@@ -22,7 +22,8 @@ const fn lost(task: &Task) -> &'static str {
         Task::Import { .. } => {
             "the daemon ended before it answered; whether it imported the part that was under way is not known"
         }
-        Task::Status
+        Task::Version
+        | Task::Status
         | Task::Metrics
         | Task::LogStat
         | Task::Project { .. }

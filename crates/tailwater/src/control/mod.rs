@@ -51,6 +51,8 @@ pub(crate) enum Task {
         /// Bytes of NDJSON behind the request line.
         bytes: u64,
     },
+    /// Tell which version of tailwater the daemon is.
+    Version,
     /// Tell how recording and projecting are doing.
     Status,
     /// Tell it as metrics.
@@ -132,7 +134,8 @@ impl Task {
     pub(crate) const fn body_bytes(&self) -> u64 {
         match self {
             Self::Record { bytes, .. } | Self::Import { bytes, .. } => *bytes,
-            Self::Status
+            Self::Version
+            | Self::Status
             | Self::Metrics
             | Self::LogStat
             | Self::Project { .. }

@@ -94,6 +94,7 @@ impl Handler for Service {
                 let log = self.log.clone();
                 blocking(move || record(&log, &body, skip_invalid)).await.and_then(answer)
             }
+            Task::Version => answer(env!("CARGO_PKG_VERSION")),
             Task::Status => answer(self.status().await?),
             Task::Metrics => answer(self.metrics().await?),
             Task::LogStat => answer(self.log_stat().await?),

@@ -1,0 +1,86 @@
+//! The program itself, and its configuration.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use super::{Finding, Subject};
+use crate::config::{Origin, RawConfig};
+
+/// What those may read who are not the owner.
+const OTHERS_MAY_READ: u32 = 0o044;
+
+/// Looks at both.
+pub(super) fn look(subject: &Subject) -> Vec<Finding> {
+    let program = std::env::current_exe();
+    let program = program.map_or_else(|_| String::new(), |path| format!(", {}", path.display()));
+    let version = Finding::ok("version", format!("tailwater {}{program}", env!("CARGO_PKG_VERSION")));
+    let mut findings = vec![version];
+    findings.extend(configuration(subject));
+    findings.extend(secret_in_the_open(&subject.raw, subject.config.database.as_ref(), mode));
+    findings.extend(host(subject));
+    findings
+}
+
+fn configuration(subject: &Subject) -> Vec<Finding> {
+    let file = subject.raw.file().map(Path::display);
+    if subject.problems.is_empty() {
+        let file = file.map_or_else(|| "no file".to_owned(), |file| file.to_string());
+        return vec![Finding::ok(
+            "configuration",
+            format!("{file}; `tailwater config show` lists every setting"),
+        )];
+    }
+    let advice = "mend it: no other command works until then; the other checks took the default in its place";
+    let told = |problem: &String| Finding::failure("configuration", problem.clone(), advice);
+    subject.problems.iter().map(told).collect()
+}
+
+/// A password in a file that others may read.
+fn secret_in_the_open(
+    raw: &RawConfig,
+    database: Option<&store::DatabaseUrl>,
+    mode: impl Fn(&Path) -> Option<u32>,
+) -> Option<Finding> {
+    let Some(Origin::File(path)) = raw.get("database.url").map(|value| &value.origin) else { return None };
+    let has_password = database.is_some_and(|url| url.secret() != url.to_string());
+    let mode = mode(path).filter(|mode| has_password && mode & OTHERS_MAY_READ != 0)?;
+    Some(Finding::warning(
+        "configuration.secret",
+        format!("{} holds the database's password, and others may read it (mode {mode:04o})", path.display()),
+        format!("chmod 600 {}", path.display()),
+    ))
+}
+
+fn mode(path: &Path) -> Option<u32> {
+    fs::metadata(path).ok().map(|metadata| metadata.permissions().mode() & 0o7777)
+}
+
+fn host(subject: &Subject) -> Option<Finding> {
+    let problem = subject.host.as_ref().err()?;
+    Some(Finding::failure("host", problem.clone(), "give this machine a name: hostnamectl set-hostname NAME"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Overrides, RawValue};
+
+    #[test]
+    fn a_password_that_others_may_read_is_told_without_it() {
+        let check = |url: &str, origin: Origin, mode: u32, is_told: bool| {
+            let value = RawValue { text: url.to_owned(), origin };
+            let flags = Overrides::from([("database.url", value)]);
+            let (raw, _) = RawConfig::gather_sound(None, |_| None, flags);
+            let url = url.parse().unwrap();
+            let finding = secret_in_the_open(&raw, Some(&url), |_| Some(mode));
+            assert_eq!(finding.is_some(), is_told, "{url} {mode:o}: {finding:?}");
+            assert!(!format!("{finding:?}").contains("sekret"), "{finding:?}");
+        };
+        let file = || Origin::File("/etc/tailwater.toml".into());
+        check("postgres://me:sekret@db/x", file(), 0o644, true);
+        check("postgres://me:sekret@db/x", file(), 0o600, false);
+        check("postgres://me@db/x", file(), 0o644, false);
+        check("postgres://me:sekret@db/x", Origin::Variable("X".to_owned()), 0o644, false);
+    }
+}
