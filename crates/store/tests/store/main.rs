@@ -8,6 +8,7 @@
 )]
 
 mod adopting;
+mod adopting_again;
 mod applying;
 mod chunks;
 mod claiming;
