@@ -5,10 +5,11 @@
 //
 // PGlite is a single backend. Clients take turns at it, a transaction at a time, as behind a pooler in transaction mode
 // with one session; so it says nothing of a backend's key. The names of prepared statements are made different for each
-// client. Settings that last for the session are everybody's.
+// client. Settings that last for the session are everybody's; the default of search_path is pg_catalog, against which the
+// URL has an option.
 //
 // NOTE: the package's own socket server hands over whatever bytes have come: half a message kills it, and so does COPY
-// FROM STDIN, since PGlite can not wait for more. Here messages go over whole, and a COPY when all of its data is there:
+// FROM STDIN, since PGlite cannot wait for more. Here messages go over whole, and a COPY when all of its data is there:
 // the client is told meanwhile that it has begun.
 import { createServer } from 'node:net'
 import { pathToFileURL } from 'node:url'
@@ -19,7 +20,8 @@ const { PGlite } = await load('index.js')
 const { timescaledb } = await load('timescaledb/index.js')
 
 const database = await PGlite.create({ extensions: { timescaledb } })
-await database.exec('SET client_min_messages = warning; CREATE EXTENSION timescaledb')
+// NOTE: it is started with debug messages and without sequential scans.
+await database.exec('SET client_min_messages = warning; SET enable_seqscan = on; CREATE EXTENSION timescaledb')
 const version = (await database.query('SHOW server_version')).rows[0].server_version
 
 // ---- messages ------------------------------------------------------------------------------------------------------
@@ -212,7 +214,8 @@ server.on('error', (error) => {
     listen()
 })
 server.on('listening', () => {
-    console.log(`postgres://postgres@127.0.0.1:${server.address().port}/postgres`)
+    const { port } = server.address()
+    console.log(`postgres://postgres@127.0.0.1:${port}/postgres?options=-c%20search_path%3Dpublic`)
 })
 listen()
 process.stdin.on('end', () => process.exit(0))
