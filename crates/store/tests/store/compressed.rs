@@ -7,10 +7,14 @@ use store::read::{ReadOptions, TimescaleReader};
 use store::testing::TestEdition;
 use store::{QuarantineFilter, RetryMode, RetryOutcome};
 
-use crate::support::{World, in_the_licensed_edition, log, outcome, sample, samples, seconds, target_error, usage};
+use crate::support::{
+    World, in_the_licensed_edition, log, outcome, sample, samples, seconds, target_error, usage,
+};
 
-const SEGMENTS: [(&str, &str, &str); 2] =
-    [("agent_metrics", "agent_name, host", "time"), ("token_metrics", "agent_name, host", "time, message_id")];
+const SEGMENTS: [(&str, &str, &str); 2] = [
+    ("agent_metrics", "agent_name, host", "time"),
+    ("token_metrics", "agent_name, host", "time, message_id"),
+];
 
 /// Each chunk and what the server knows of it: 1 is compressed, 9 compressed with rows beside it that are not.
 const CHUNKS: &str = "SELECT concat_ws(' ', hypertable.table_name, chunk.status)
@@ -84,7 +88,8 @@ async fn the_smaller_position_takes_the_place_of_a_compressed_row(edition: TestE
     compress(&world).await;
     range.jump(&world, 1).await;
     assert_eq!(range.apply(&all).await, outcome(1_000, 1_000, 0, 0));
-    let rows = "SELECT concat_ws(' ', count(*), count(DISTINCT (agent_name, time)), min(position), max(position),
+    let rows =
+        "SELECT concat_ws(' ', count(*), count(DISTINCT (agent_name, time)), min(position), max(position),
         sum(position)) FROM agent_metrics";
     assert_eq!(world.text(rows).await, "2000 2000 1 2000 2001000");
     // The larger positions are told as what they are by now.

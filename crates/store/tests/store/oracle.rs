@@ -127,7 +127,8 @@ fn random_events_in(edition: TestEdition) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let Some(world) = runtime.block_on(World::of(edition)) else { return };
     runtime.block_on(world.lane());
-    let mut runner = TestRunner::new(ProptestConfig { cases: support::cases(edition), ..ProptestConfig::default() });
+    let mut runner =
+        TestRunner::new(ProptestConfig { cases: support::cases(edition), ..ProptestConfig::default() });
     let checked = runner.run(&cases(), |case| runtime.block_on(check(&world, &case)));
     runtime.block_on(world.database.drop());
     checked.unwrap();
