@@ -202,6 +202,44 @@ fn a_daemon_lives_with_it(edition: TestEdition) {
     assert!(bad.len() == 1 && bad.iter().all(is_told), "{bad:#?}");
 }
 
+/// Under the Timescale licence only: what its owner has compressed is replayed over, and added to.
+#[test]
+fn chunks_that_the_owner_compressed_are_written_as_any_others() {
+    let Some(database) = Database::create_in(TestEdition::Licensed) else { return };
+    let mut log = Log::new(false);
+    json(&record(&log.data(), &lines(5)));
+    project(&log, &database);
+    for (table, settings) in [
+        (
+            "agent_metrics",
+            "timescaledb.compress_segmentby = 'agent_name, host', timescaledb.compress_orderby = 'time'",
+        ),
+        (
+            "token_metrics",
+            "timescaledb.compress_segmentby = 'agent_name', timescaledb.compress_orderby = 'time, message_id'",
+        ),
+        ("system_metrics", "timescaledb.compress_orderby = 'time DESC'"),
+    ] {
+        database.execute(&format!("ALTER TABLE {table} SET (timescaledb.compress, {settings})"));
+        let compressed: i64 = database
+            .value(&format!("SELECT count(compress_chunk(chunk)) FROM show_chunks('{table}') AS chunk"));
+        assert_eq!(compressed, 1, "{table}");
+    }
+    database.execute("DELETE FROM tailwater_ranges");
+    let again = project(&log, &database);
+    assert_eq!((&again["inserted"], &again["present"]), (&value!(0), &value!(EVENTS)), "{again}");
+    json(&record(&log.data(), &(lines(9) + &agent_lines("late", 300))));
+    let answer = project(&log, &database);
+    assert_eq!((&answer["inserted"], &answer["present"]), (&value!(300), &value!(EVENTS)), "{answer}");
+    assert_eq!(rows(&database), "900 60 60 60 60 540");
+
+    log.start_daemon_with(&["--database-url", &database.url()]);
+    log.record_agents("later", 100);
+    eventually("the daemon adds to them", || rows(&database).starts_with("1000 ").then_some(()));
+    let output = log.stop_daemon();
+    assert!(!output.lines().any(is_bad), "{output}");
+}
+
 /// Makes the tests. The server of the Timescale licence takes seconds to start: its checks share it, one after the other.
 macro_rules! in_every_edition {
     ($($check:ident),+ $(,)?) => {

@@ -208,6 +208,28 @@ async fn reads_are_the_same_before_and_after(edition: TestEdition) {
     reader.close().await;
 }
 
+/// Nobody has to know what suits the keys: one segment of everything, and the newest first.
+async fn any_order_of_the_owners_will_do(edition: TestEdition) {
+    let Some(world) = World::of(edition).await else { return };
+    let mut range = world.range().await;
+    let events = [samples("a", 1_500), samples("b", 1_500)].concat();
+    range.jump(&world, 10_001).await;
+    range.apply(&events).await;
+    world
+        .execute(
+            "ALTER TABLE agent_metrics SET (timescaledb.compress, timescaledb.compress_segmentby = '',
+                 timescaledb.compress_orderby = 'time DESC');
+             SELECT compress_chunk(chunk) FROM show_chunks('agent_metrics') AS chunk",
+        )
+        .await;
+    assert_eq!(range.apply(&[samples("c", 100), samples("a", 100)].concat()).await, outcome(100, 100, 0, 0));
+    range.jump(&world, 1).await;
+    assert_eq!(range.apply(&events[1_000..2_000]).await, outcome(0, 1_000, 0, 0));
+    let rows = "SELECT concat_ws(' ', count(*), min(position), count(*) FILTER (WHERE position <= 1000))
+        FROM agent_metrics";
+    assert_eq!(world.text(rows).await, "3100 1 1000");
+}
+
 /// The owner may decompress, or drop what was compressed, at any time.
 async fn chunks_that_come_and_go_do_not_matter(edition: TestEdition) {
     let Some(world) = World::of(edition).await else { return };
@@ -245,6 +267,7 @@ in_the_licensed_edition!(
     what_a_check_refuses_there_is_in_quarantine_until_it_is_taken,
     a_continuous_aggregate_is_not_in_the_way,
     reads_are_the_same_before_and_after,
+    any_order_of_the_owners_will_do,
     chunks_that_come_and_go_do_not_matter,
     a_missing_column_halts_there_as_well,
 );
