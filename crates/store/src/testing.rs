@@ -54,7 +54,7 @@ enum Left {
     /// One database of a shared server.
     Database,
     /// A server of its own.
-    Server(LicensedServer),
+    Server(Box<LicensedServer>),
     Nothing,
 }
 
@@ -103,7 +103,7 @@ impl TestDatabase {
             }
             Server::Licensed(licensed) => {
                 let url = licensed.url.clone();
-                Self { server: url.clone(), url, left: Left::Server(licensed) }
+                Self { server: url.clone(), url, left: Left::Server(Box::new(licensed)) }
             }
         })
     }
