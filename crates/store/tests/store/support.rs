@@ -150,6 +150,12 @@ impl World {
 /// licence, whose server takes so long to start that all of them share it.
 macro_rules! in_every_edition {
     ($($check:ident),+ $(,)?) => {
+        $crate::support::in_the_shared_editions!($($check),+);
+        $crate::support::in_the_licensed_edition!($($check),+);
+    };
+}
+macro_rules! in_the_shared_editions {
+    ($($check:ident),+ $(,)?) => {
         mod timescaledb_apache {
             $(
                 #[tokio::test]
@@ -166,7 +172,6 @@ macro_rules! in_every_edition {
                 }
             )+
         }
-        $crate::support::in_the_licensed_edition!($($check),+);
     };
 }
 macro_rules! in_the_licensed_edition {
@@ -180,7 +185,7 @@ macro_rules! in_the_licensed_edition {
         }
     };
 }
-pub(crate) use {in_every_edition, in_the_licensed_edition};
+pub(crate) use {in_every_edition, in_the_licensed_edition, in_the_shared_editions};
 
 /// A lane with the range that it claimed.
 pub(crate) struct Range {
