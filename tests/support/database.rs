@@ -2,13 +2,13 @@
 
 use std::path::Path;
 
-use store::testing::{TestDatabase, connect};
+use store::testing::{TestDatabase, TestEdition, connect};
 use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
 use tokio_postgres::Client;
 use tokio_postgres::types::FromSqlOwned;
 
-/// A database of the shared server, dropped at the end.
+/// A database, dropped at the end.
 pub struct Database {
     runtime: Runtime,
     database: Option<TestDatabase>,
@@ -17,8 +17,13 @@ pub struct Database {
 impl Database {
     /// An empty one; `None`, after saying so, where there is no server.
     pub fn create() -> Option<Self> {
+        Self::create_in(TestEdition::Apache)
+    }
+
+    /// An empty one of this edition.
+    pub fn create_in(edition: TestEdition) -> Option<Self> {
         let runtime = Runtime::new().expect("a runtime");
-        let database = runtime.block_on(TestDatabase::create())?;
+        let database = runtime.block_on(TestDatabase::create_in(edition))?;
         Some(Self { runtime, database: Some(database) })
     }
 

@@ -1,12 +1,13 @@
 //! Databases that live as long as a test, for the tests and benches of every crate.
 //!
-//! The server is the one of `TAILWATER_TEST_DATABASE_URL`, whose user may create databases. Each test makes one
-//! of its own and drops it: every database with the extension holds one of the server's background workers, so
-//! one that is left behind takes a place from the others. Where the variable is not set a test says
-//! `SKIPPED: …`, appends a line to the file of `TAILWATER_TEST_SKIPS`, and returns.
+//! The server is the one of `TAILWATER_TEST_DATABASE_URL`, whose user may create databases, unless the test asks for
+//! another edition. Each test makes a database of its own and drops it: every one with the extension holds one of the
+//! server's background workers, so one that is left behind takes a place from the others. Where there is no server
+//! a test says `SKIPPED: …`, appends a line to the file of `TAILWATER_TEST_SKIPS`, and returns.
 
 #![expect(clippy::expect_used, reason = "a test that has no database fails by panic")]
 
+mod edition;
 mod go_package;
 mod pgbouncer;
 mod server;
@@ -14,6 +15,7 @@ mod server;
 use std::env;
 use std::fs::OpenOptions;
 use std::io::Write;
+use std::mem;
 use std::thread;
 use std::time::Duration;
 
@@ -21,7 +23,9 @@ use tokio_postgres::Client;
 use uuid::Uuid;
 
 use crate::url::DatabaseUrl;
+use edition::{LicensedServer, Server};
 
+pub use edition::TestEdition;
 pub use go_package::{GO_HYPERTABLES, GO_TABLES};
 pub use pgbouncer::PgBouncer;
 pub use server::PrivateServer;
@@ -43,13 +47,17 @@ const DROP_PAUSE: Duration = Duration::from_millis(100);
 pub struct TestDatabase {
     server: DatabaseUrl,
     url: DatabaseUrl,
-    state: State,
+    left: Left,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
-    There,
-    Dropped,
+/// What is left when the test is over.
+#[derive(Debug)]
+enum Left {
+    /// One database of a shared server.
+    Database,
+    /// A server of its own.
+    Server(Box<LicensedServer>),
+    Nothing,
 }
 
 impl TestDatabase {
@@ -58,11 +66,22 @@ impl TestDatabase {
     /// # Panics
     /// When there is a server and it does not give a database.
     pub async fn create() -> Option<Self> {
-        let database = Self::planned()?;
-        let name = database.url.database();
-        // template0: nobody can be connected to it, which would be in the way.
-        let sql = format!("CREATE DATABASE \"{name}\" TEMPLATE template0");
-        connect(&database.server).await.batch_execute(&sql).await.expect("create a database for the test");
+        Self::create_in(TestEdition::Apache).await
+    }
+
+    /// An empty database of this edition; `None`, after saying so, when there is no server.
+    ///
+    /// # Panics
+    /// When there is a server and it does not give a database.
+    pub async fn create_in(edition: TestEdition) -> Option<Self> {
+        let database = Self::planned_in(edition)?;
+        if edition != TestEdition::Licensed {
+            let name = database.url.database();
+            // template0: nobody can be connected to it, which would be in the way.
+            let sql = format!("CREATE DATABASE \"{name}\" TEMPLATE template0");
+            let made = connect(&database.server).await.batch_execute(&sql).await;
+            made.expect("create a database for the test");
+        }
         Some(database)
     }
 
@@ -71,13 +90,24 @@ impl TestDatabase {
     /// # Panics
     /// When the server's URL is malformed.
     pub fn planned() -> Option<Self> {
-        let Ok(server) = env::var(SERVER_VARIABLE) else {
-            skip("no database server; scripts/timescaledb up makes one");
-            return None;
-        };
-        let server: DatabaseUrl = server.parse().expect(SERVER_VARIABLE);
-        let url = server.with_database(&format!("tailwater_test_{}", Uuid::new_v4().simple()));
-        Some(Self { server, url, state: State::There })
+        Self::planned_in(TestEdition::Apache)
+    }
+
+    /// A name for a database of this edition that does not exist (yet). The one with the Timescale licence does.
+    ///
+    /// # Panics
+    /// When the server's URL is malformed.
+    pub fn planned_in(edition: TestEdition) -> Option<Self> {
+        Some(match edition.server()? {
+            Server::Shared(server) => {
+                let url = server.with_database(&format!("tailwater_test_{}", Uuid::new_v4().simple()));
+                Self { server, url, left: Left::Database }
+            }
+            Server::Licensed(licensed) => {
+                let url = licensed.url.clone();
+                Self { server: url.clone(), url, left: Left::Server(Box::new(licensed)) }
+            }
+        })
     }
 
     /// Where it is.
@@ -102,24 +132,33 @@ impl TestDatabase {
 
     /// Drops the database, whoever is connected.
     pub async fn drop(mut self) {
-        drop_database(&self.server, self.url.database()).await;
-        self.state = State::Dropped;
+        let left = mem::replace(&mut self.left, Left::Nothing);
+        drop_what(left, &self.server, self.url.database()).await;
     }
 }
 
 impl Drop for TestDatabase {
     fn drop(&mut self) {
-        if self.state == State::Dropped {
+        let left = mem::replace(&mut self.left, Left::Nothing);
+        if matches!(left, Left::Nothing) {
             return;
         }
         let (server, name) = (self.server.clone(), self.url.database().to_owned());
         // Its own thread, because a runtime cannot be entered twice, and this may be inside one that is ending.
         let dropping = thread::spawn(move || {
             if let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() {
-                runtime.block_on(drop_database(&server, &name));
+                runtime.block_on(drop_what(left, &server, &name));
             }
         });
         let _ = dropping.join();
+    }
+}
+
+async fn drop_what(left: Left, server: &DatabaseUrl, name: &str) {
+    match left {
+        Left::Database => drop_database(server, name).await,
+        Left::Server(licensed) => licensed.recycle().await,
+        Left::Nothing => {}
     }
 }
 

@@ -7,7 +7,7 @@ use query::{AgentFilter, Interval, ReadErrorKind, SystemFilter};
 
 use super::*;
 use crate::Extension;
-use crate::testing::TestDatabase;
+use crate::testing::{TestDatabase, TestEdition};
 
 const NOON: i64 = 1_767_355_200; // 2026-01-02T12:00:00Z
 
@@ -32,7 +32,11 @@ fn latest() -> AgentLatest {
 
 /// A migrated database, if there is a server.
 async fn migrated(extension: Extension) -> Option<TestDatabase> {
-    let database = TestDatabase::create().await?;
+    migrated_in(TestEdition::Apache, extension).await
+}
+
+async fn migrated_in(edition: TestEdition, extension: Extension) -> Option<TestDatabase> {
+    let database = TestDatabase::create_in(edition).await?;
     crate::migrate(database.url(), extension).await.unwrap();
     Some(database)
 }

@@ -15,7 +15,7 @@ use projector::Settings;
 use sim::arena::Arena;
 use sim::database::Data;
 use sim::faults::{Call, Fault};
-use store::testing::{TestDatabase, connect};
+use store::testing::{TestDatabase, TestEdition, connect};
 use store::{Extension, StoreOptions, TimescaleTarget, migrate};
 use tokio::time::{sleep, timeout};
 use tokio_postgres::Client;
@@ -59,24 +59,27 @@ const OURS: &str =
 const CLONE_TRIES: u32 = 50;
 
 /// A database with the schema and the trigger, to make others from.
-pub(crate) struct Template(TestDatabase);
+pub(crate) struct Template {
+    edition: TestEdition,
+    database: TestDatabase,
+}
 
 impl Template {
     /// `None`, after saying so, when there is no server.
-    pub(crate) async fn make() -> Option<Self> {
-        let database = TestDatabase::create().await?;
+    pub(crate) async fn make(edition: TestEdition) -> Option<Self> {
+        let database = TestDatabase::create_in(edition).await?;
         migrate(database.url(), Extension::Create).await.unwrap();
         database.client().await.batch_execute(WRITE_DOWN).await.unwrap();
         let name = database.url().database();
         let close = format!("ALTER DATABASE \"{name}\" ALLOW_CONNECTIONS false");
         connect(database.server()).await.batch_execute(&close).await.unwrap();
-        Some(Self(database))
+        Some(Self { edition, database })
     }
 
     /// Makes a database like it. TimescaleDB's workers may have to leave first.
     async fn copy_to(&self, name: &str) {
-        let server = connect(self.0.server()).await;
-        let template = self.0.url().database();
+        let server = connect(self.database.server()).await;
+        let template = self.database.url().database();
         let end =
             format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{template}'");
         let create = format!("CREATE DATABASE \"{name}\" TEMPLATE \"{template}\"");
@@ -102,7 +105,7 @@ pub(crate) struct TimescaleArena<'a> {
 
 impl<'a> TimescaleArena<'a> {
     pub(crate) async fn new(template: &'a Template) -> Self {
-        let database = TestDatabase::planned().expect("the template has a server");
+        let database = TestDatabase::planned_in(template.edition).expect("the template has a server");
         template.copy_to(database.url().database()).await;
         let target = Arc::new(TimescaleTarget::new(database.url().clone(), StoreOptions::default()));
         Self { template, database, target, backup: Vec::new() }

@@ -7,7 +7,7 @@ use projector::{
     Wanted, WriterId,
 };
 use sim::database::{Data, MemoryTarget, Range};
-use store::testing::TestDatabase;
+use store::testing::{TestDatabase, TestEdition};
 use store::{StoreOptions, TimescaleTarget};
 use tokio_postgres::Client;
 
@@ -86,7 +86,16 @@ fn told(outcome: Result<Option<Claimed>, ClaimError>) -> Result<Option<Claimed>,
 
 #[tokio::test]
 async fn both_databases_claim_alike() {
-    let Some(database) = TestDatabase::create().await else { return };
+    claim_alike(TestEdition::Apache).await;
+}
+
+#[tokio::test]
+async fn both_databases_claim_alike_in_plain_postgresql() {
+    claim_alike(TestEdition::Plain).await;
+}
+
+async fn claim_alike(edition: TestEdition) {
+    let Some(database) = TestDatabase::create_in(edition).await else { return };
     let log = LogIdentity { log_id: LogId::random(), host: HostName::new("here").unwrap() };
     let real = TimescaleTarget::new(database.url().clone(), StoreOptions::default());
     let memory = MemoryTarget::new();

@@ -4,6 +4,7 @@ use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use sim::history::History;
 use sim::steps::{Step, histories};
+use store::testing::TestEdition;
 
 use crate::arena::{Template, TimescaleArena};
 
@@ -19,8 +20,8 @@ fn history(seed: u8) -> Vec<Step> {
     histories(STEPS_MAX).new_tree(&mut runner).unwrap().current()
 }
 
-async fn live(seeds: std::ops::Range<u8>) {
-    let Some(template) = Template::make().await else { return };
+async fn live(edition: TestEdition, seeds: std::ops::Range<u8>) {
+    let Some(template) = Template::make(edition).await else { return };
     for seed in seeds {
         println!("history {seed}");
         let mut world = History::new(TimescaleArena::new(&template).await);
@@ -31,20 +32,30 @@ async fn live(seeds: std::ops::Range<u8>) {
 
 #[tokio::test]
 async fn the_tables_are_the_logs_whatever_happened_1() {
-    live(0..4).await;
+    live(TestEdition::Apache, 0..4).await;
 }
 
 #[tokio::test]
 async fn the_tables_are_the_logs_whatever_happened_2() {
-    live(4..8).await;
+    live(TestEdition::Apache, 4..8).await;
 }
 
 #[tokio::test]
 async fn the_tables_are_the_logs_whatever_happened_3() {
-    live(8..12).await;
+    live(TestEdition::Apache, 8..12).await;
 }
 
 #[tokio::test]
 async fn the_tables_are_the_logs_whatever_happened_4() {
-    live(12..16).await;
+    live(TestEdition::Apache, 12..16).await;
+}
+
+#[tokio::test]
+async fn the_tables_are_the_logs_whatever_happened_in_plain_postgresql_1() {
+    live(TestEdition::Plain, 0..6).await;
+}
+
+#[tokio::test]
+async fn the_tables_are_the_logs_whatever_happened_in_plain_postgresql_2() {
+    live(TestEdition::Plain, 6..12).await;
 }

@@ -5,8 +5,9 @@ use event::{
 };
 use projector::{ApplyError, ApplyOutcome};
 use store::Extension;
+use store::testing::TestEdition;
 
-use crate::support::{TABLES, World, samples, seconds};
+use crate::support::{TABLES, World, in_every_edition, samples, seconds};
 
 fn full_resources() -> Resources {
     Resources {
@@ -128,8 +129,13 @@ const ROWS: [(&str, &[&str]); 6] = [
     ),
 ];
 
-async fn every_kind_lands_with_its_values(extension: Extension) {
-    let Some(world) = World::with(extension).await else { return };
+async fn every_kind_lands_with_its_values(edition: TestEdition) {
+    if let Some(world) = World::of(edition).await {
+        every_kind_lands_with_its_values_in(world).await;
+    }
+}
+
+async fn every_kind_lands_with_its_values_in(world: World) {
     let mut range = world.range().await;
     assert_eq!(
         range.apply(&one_of_every_kind()).await,
@@ -146,17 +152,19 @@ async fn every_kind_lands_with_its_values(extension: Extension) {
 }
 
 #[tokio::test]
-async fn every_kind_lands_with_its_values_in_timescaledb() {
-    every_kind_lands_with_its_values(Extension::Create).await;
-}
-
-#[tokio::test]
 async fn every_kind_lands_with_its_values_in_plain_tables() {
-    every_kind_lands_with_its_values(Extension::Leave).await;
+    if let Some(world) = World::with(Extension::Leave).await {
+        every_kind_lands_with_its_values_in(world).await;
+    }
 }
 
-async fn a_replay_changes_nothing(extension: Extension) {
-    let Some(world) = World::with(extension).await else { return };
+async fn a_replay_changes_nothing(edition: TestEdition) {
+    if let Some(world) = World::of(edition).await {
+        a_replay_changes_nothing_in(world).await;
+    }
+}
+
+async fn a_replay_changes_nothing_in(world: World) {
     let mut range = world.range().await;
     let events = [&one_of_every_kind()[..], &samples("b", 500)].concat();
     range.apply(&events).await;
@@ -184,18 +192,14 @@ async fn a_replay_changes_nothing(extension: Extension) {
 }
 
 #[tokio::test]
-async fn a_replay_changes_nothing_in_timescaledb() {
-    a_replay_changes_nothing(Extension::Create).await;
-}
-
-#[tokio::test]
 async fn a_replay_changes_nothing_in_plain_tables() {
-    a_replay_changes_nothing(Extension::Leave).await;
+    if let Some(world) = World::with(Extension::Leave).await {
+        a_replay_changes_nothing_in(world).await;
+    }
 }
 
-#[tokio::test]
-async fn a_batch_without_events_confirms_the_range() {
-    let Some(world) = World::new().await else { return };
+async fn a_batch_without_events_confirms_the_range(edition: TestEdition) {
+    let Some(world) = World::of(edition).await else { return };
     let mut range = world.range().await;
     assert_eq!(range.apply(&[]).await, ApplyOutcome::default());
     for table in TABLES {
@@ -204,9 +208,8 @@ async fn a_batch_without_events_confirms_the_range() {
 }
 
 /// At the very beginning there is no digest to keep.
-#[tokio::test]
-async fn a_hole_moves_the_range_and_keeps_its_digest() {
-    let Some(world) = World::new().await else { return };
+async fn a_hole_moves_the_range_and_keeps_its_digest(edition: TestEdition) {
+    let Some(world) = World::of(edition).await else { return };
     let mut range = world.range().await;
     let progress = "SELECT concat_ws(' ', lo, next, digest, digest_at) FROM tailwater_ranges";
     assert_eq!(range.pass_to(Position(4)).await.unwrap(), ApplyOutcome::default());
@@ -257,3 +260,10 @@ async fn rows_of_many_chunks_and_many_days_land_in_one_batch() {
         "SELECT count(*)::text FROM timescaledb_information.chunks WHERE hypertable_name = 'agent_metrics'";
     assert_eq!(world.text(chunks).await, "15");
 }
+
+in_every_edition!(
+    a_replay_changes_nothing,
+    every_kind_lands_with_its_values,
+    a_batch_without_events_confirms_the_range,
+    a_hole_moves_the_range_and_keeps_its_digest,
+);

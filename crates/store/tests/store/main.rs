@@ -1,4 +1,4 @@
-//! The target against a real server: TimescaleDB, and the same database without the extension.
+//! The target against real servers: TimescaleDB under either licence, and PostgreSQL.
 
 #![expect(
     clippy::unwrap_used,
@@ -12,6 +12,7 @@ mod adopting_again;
 mod applying;
 mod chunks;
 mod claiming;
+mod compressed;
 mod examining;
 mod failing;
 mod lanes;

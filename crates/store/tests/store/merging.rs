@@ -2,15 +2,15 @@
 
 use event::{AgentState, ChannelSample, Event, Gap, SystemSample};
 use projector::ApplyOutcome;
+use store::testing::TestEdition;
 
-use crate::support::{World, log, sample, samples, seconds};
+use crate::support::{World, in_every_edition, log, sample, samples, seconds};
 
 const KEPT: &str = "SELECT concat_ws(' ', agent_name, mem_used_bytes, log_no, position) FROM agent_metrics
     ORDER BY agent_name, time";
 
-#[tokio::test]
-async fn the_smaller_position_wins_in_both_orders() {
-    let Some(world) = World::new().await else { return };
+async fn the_smaller_position_wins_in_both_orders(edition: TestEdition) {
+    let Some(world) = World::of(edition).await else { return };
     let mut range = world.range().await;
     range.jump(&world, 10).await;
     let outcome = range.apply(&[sample("a", 0, 10), sample("b", 0, 11)]).await;
@@ -27,9 +27,8 @@ async fn the_smaller_position_wins_in_both_orders() {
     assert_eq!(world.texts(KEPT).await, ["a 5 1 5", "b 11 1 11", "c 6 1 6"]);
 }
 
-#[tokio::test]
-async fn across_logs_the_one_that_is_there_stays() {
-    let Some(world) = World::new().await else { return };
+async fn across_logs_the_one_that_is_there_stays(edition: TestEdition) {
+    let Some(world) = World::of(edition).await else { return };
     let mut range = world.range().await;
     range.jump(&world, 10).await;
     range.apply(&[sample("a", 0, 10)]).await;
@@ -41,9 +40,8 @@ async fn across_logs_the_one_that_is_there_stays() {
     assert_eq!(world.texts(KEPT).await, ["a 10 1 10"]);
 }
 
-#[tokio::test]
-async fn a_key_twice_within_a_batch_is_one_row() {
-    let Some(world) = World::new().await else { return };
+async fn a_key_twice_within_a_batch_is_one_row(edition: TestEdition) {
+    let Some(world) = World::of(edition).await else { return };
     let mut range = world.range().await;
     let events = [sample("a", 0, 1), sample("a", 0, 2), sample("a", 1, 3), sample("a", 0, 4)];
     assert_eq!(
@@ -74,9 +72,8 @@ fn twins() -> Vec<Event> {
     twins
 }
 
-#[tokio::test]
-async fn the_rule_is_the_same_for_every_kind_of_sample() {
-    let Some(world) = World::new().await else { return };
+async fn the_rule_is_the_same_for_every_kind_of_sample(edition: TestEdition) {
+    let Some(world) = World::of(edition).await else { return };
     let mut range = world.range().await;
     range.jump(&world, 100).await;
     let twins = twins();
@@ -98,9 +95,8 @@ async fn the_rule_is_the_same_for_every_kind_of_sample() {
     assert_eq!(world.text(positions).await, "1 2 3 4 5");
 }
 
-#[tokio::test]
-async fn a_conflict_in_one_table_leaves_the_others_straight() {
-    let Some(world) = World::new().await else { return };
+async fn a_conflict_in_one_table_leaves_the_others_straight(edition: TestEdition) {
+    let Some(world) = World::of(edition).await else { return };
     let mut range = world.range().await;
     range.apply(&[sample("a", 0, 1)]).await;
     let system = Event::SystemSample(SystemSample {
@@ -113,14 +109,13 @@ async fn a_conflict_in_one_table_leaves_the_others_straight() {
     assert_eq!(world.count("system_metrics").await, 1);
 }
 
-#[tokio::test]
-async fn replays_in_any_order_give_one_table() {
-    let Some(straight) = World::new().await else { return };
+async fn replays_in_any_order_give_one_table(edition: TestEdition) {
+    let Some(straight) = World::of(edition).await else { return };
     let mut range = straight.range().await;
     let events = [samples("a", 40), samples("b", 40), samples("a", 20)].concat();
     range.apply(&events).await;
 
-    let Some(mixed) = World::new().await else { return };
+    let Some(mixed) = World::of(edition).await else { return };
     let mut range = mixed.range().await;
     for (from, to) in [(60, 100), (20, 70), (0, 30), (90, 100), (0, 100)] {
         range.jump(&mixed, u64::try_from(from + 1).unwrap()).await;
@@ -128,3 +123,12 @@ async fn replays_in_any_order_give_one_table() {
     }
     assert_eq!(mixed.checksums().await, straight.checksums().await);
 }
+
+in_every_edition!(
+    the_smaller_position_wins_in_both_orders,
+    across_logs_the_one_that_is_there_stays,
+    a_key_twice_within_a_batch_is_one_row,
+    the_rule_is_the_same_for_every_kind_of_sample,
+    a_conflict_in_one_table_leaves_the_others_straight,
+    replays_in_any_order_give_one_table,
+);

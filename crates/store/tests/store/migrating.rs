@@ -1,11 +1,11 @@
 //! The schema: made once, by one or by many, and never over somebody else's.
 
 use projector::{ErrorKind, LaneName, Target};
-use store::testing::TestDatabase;
-use store::{Edition, Extension, Migrate, StoreOptions, TimescaleTarget, migrate};
+use store::testing::{TestDatabase, TestEdition};
+use store::{Edition, Extension, Licence, Migrate, StoreOptions, TimescaleTarget, migrate};
 use tokio_postgres::Client;
 
-use crate::support::{TABLES, log};
+use crate::support::{TABLES, in_every_edition, log};
 
 async fn texts(client: &Client, sql: &str) -> Vec<String> {
     client.query(sql, &[]).await.expect(sql).iter().map(|row| row.get(0)).collect()
@@ -16,13 +16,23 @@ const HYPERTABLES: &str = "SELECT concat_ws(' ', hypertable_name, time_interval)
 const INDEXES: &str = "SELECT indexname::text FROM pg_indexes WHERE schemaname = 'public'
     AND tablename = 'agent_metrics'";
 
-#[tokio::test]
-async fn a_second_time_there_is_nothing_to_do() {
-    let Some(database) = TestDatabase::create().await else { return };
+/// Whether the edition has been found out.
+fn is_found(edition: TestEdition, found: &Edition) -> bool {
+    match (edition, found) {
+        (TestEdition::Plain, Edition::PostgreSql { version }) => version.starts_with("15."),
+        (TestEdition::Apache, Edition::Timescale { licence, .. }) => *licence == Licence::Apache,
+        (TestEdition::Licensed, Edition::Timescale { licence, .. }) => *licence == Licence::Timescale,
+        _ => false,
+    }
+}
+
+async fn a_second_time_there_is_nothing_to_do(edition: TestEdition) {
+    let Some(database) = TestDatabase::create_in(edition).await else { return };
     let first = migrate(database.url(), Extension::Create).await.unwrap();
     assert_eq!(first.applied.first().map(ToString::to_string).as_deref(), Some("0001 tables"));
-    assert!(matches!(first.edition, Edition::Timescale { .. }), "{}", first.edition);
-    assert_eq!(first.hypertables_made.len(), 6);
+    assert!(is_found(edition, &first.edition), "{}", first.edition);
+    let hypertables = if edition == TestEdition::Plain { 0 } else { 6 };
+    assert_eq!(first.hypertables_made.len(), hypertables);
 
     let second = migrate(database.url(), Extension::Create).await.unwrap();
     assert_eq!((second.applied.len(), second.hypertables_made.len()), (0, 0));
@@ -30,12 +40,16 @@ async fn a_second_time_there_is_nothing_to_do() {
     assert_eq!(store::edition(database.url()).await.unwrap(), first.edition);
 
     let client = database.client().await;
-    let mut wanted = TABLES.map(|table| format!("{table} 1 day"));
-    wanted.sort();
-    assert_eq!(texts(&client, HYPERTABLES).await, wanted);
+    if hypertables > 0 {
+        let mut wanted = TABLES.map(|table| format!("{table} 1 day"));
+        wanted.sort();
+        assert_eq!(texts(&client, HYPERTABLES).await, wanted);
+    }
     assert_eq!(texts(&client, INDEXES).await, ["agent_metrics_pkey"]);
     database.drop().await;
 }
+
+in_every_edition!(a_second_time_there_is_nothing_to_do, a_table_of_our_name_that_is_not_ours_is_left_alone);
 
 #[tokio::test]
 async fn many_at_once_do_it_once() {
@@ -69,9 +83,8 @@ async fn plain_tables_become_hypertables_with_their_rows_when_the_extension_come
     assert_eq!(texts(&client, "SELECT what FROM gaps").await, ["w"]);
 }
 
-#[tokio::test]
-async fn a_table_of_our_name_that_is_not_ours_is_left_alone() {
-    let Some(database) = TestDatabase::create().await else { return };
+async fn a_table_of_our_name_that_is_not_ours_is_left_alone(edition: TestEdition) {
+    let Some(database) = TestDatabase::create_in(edition).await else { return };
     let client = database.client().await;
     client
         .batch_execute("CREATE TABLE agent_metrics (id int); INSERT INTO agent_metrics VALUES (7)")

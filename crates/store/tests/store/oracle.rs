@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use event::Event;
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
+use store::testing::TestEdition;
 
-use crate::support::{World, sample, usage};
+use crate::support::{self, World, sample, usage};
 
 /// How the owner refuses what has the number 0, 1, … of `Case::refused`.
 const RULES: [&str; 3] = ["check", "raise", "null"];
@@ -122,13 +123,18 @@ async fn check(world: &World, case: &Case) -> Result<(), TestCaseError> {
     Ok(())
 }
 
-#[test]
-fn random_events_under_a_random_rule_are_all_accounted_for() {
+fn random_events_in(edition: TestEdition) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let Some(world) = runtime.block_on(World::new()) else { return };
+    let Some(world) = runtime.block_on(World::of(edition)) else { return };
     runtime.block_on(world.lane());
-    let mut runner = TestRunner::new(ProptestConfig { cases: 40, ..ProptestConfig::default() });
+    let mut runner =
+        TestRunner::new(ProptestConfig { cases: support::cases(edition), ..ProptestConfig::default() });
     let checked = runner.run(&cases(), |case| runtime.block_on(check(&world, &case)));
     runtime.block_on(world.database.drop());
     checked.unwrap();
+}
+
+#[test]
+fn random_events_under_a_random_rule_are_all_accounted_for() {
+    TestEdition::ALL.into_iter().for_each(random_events_in);
 }

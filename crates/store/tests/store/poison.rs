@@ -3,8 +3,11 @@
 use event::wire::Decoded;
 use event::{AgentState, ChannelSample, Entry, Event, Gap, Position, SystemSample, TokenUsage};
 use store::Extension;
+use store::testing::TestEdition;
 
-use crate::support::{TABLES, World, entries, outcome, sample, samples, seconds, usage};
+use crate::support::{
+    TABLES, World, entries, in_the_shared_editions, outcome, sample, samples, seconds, usage,
+};
 
 /// Refuses agent samples with this much memory.
 const POISON: u64 = 777;
@@ -47,9 +50,8 @@ async fn is_kept(world: &World, events: &[Event], position: u64, kind: &str, sql
     assert_eq!(now, before + agents + 1 - u64::from(kind == "agent_sample"));
 }
 
-#[tokio::test]
-async fn a_check_of_the_owners_keeps_one_event() {
-    let Some(world) = World::new().await else { return };
+async fn a_check_of_the_owners_keeps_one_event(edition: TestEdition) {
+    let Some(world) = World::of(edition).await else { return };
     world.lane().await;
     world.execute("ALTER TABLE agent_metrics ADD CHECK (mem_used_bytes <> 777)").await;
     let mut events = samples("c", 7);
@@ -66,51 +68,45 @@ async fn a_check_keeps_one_event_in_plain_tables() {
     is_kept(&world, &[sample("c", 0, 0), poison(0), sample("c", 1, 0)], 2, "agent_sample", "23514").await;
 }
 
-#[tokio::test]
-async fn a_check_keeps_one_event_on_the_way_round() {
-    let Some(world) = World::new().await else { return };
+async fn a_check_keeps_one_event_on_the_way_round(edition: TestEdition) {
+    let Some(world) = World::of(edition).await else { return };
     world.lane().await;
     world.execute("ALTER TABLE token_metrics ADD CHECK (output_tokens <> 777)").await;
     is_kept(&world, &usages(&[1, 2, 777, 3]), 3, "token_usage", "23514").await;
 }
 
-#[tokio::test]
-async fn a_narrower_type_keeps_one_event() {
-    let Some(world) = World::new().await else { return };
+async fn a_narrower_type_keeps_one_event(edition: TestEdition) {
+    let Some(world) = World::of(edition).await else { return };
     world.lane().await;
     world.execute("ALTER TABLE agent_metrics ALTER agent_name TYPE varchar(5)").await;
     is_kept(&world, &[sample("short", 0, 0), sample("longer", 0, 0)], 2, "agent_sample", "22001").await;
 }
 
-#[tokio::test]
-async fn a_number_out_of_range_keeps_one_event() {
-    let Some(world) = World::new().await else { return };
+async fn a_number_out_of_range_keeps_one_event(edition: TestEdition) {
+    let Some(world) = World::of(edition).await else { return };
     world.lane().await;
     let sql = "ADD small smallint GENERATED ALWAYS AS (mem_used_bytes::smallint) STORED";
     world.execute(&format!("ALTER TABLE agent_metrics {sql}")).await;
     is_kept(&world, &[sample("a", 0, 40_000), sample("a", 1, 0)], 1, "agent_sample", "22003").await;
 }
 
-#[tokio::test]
-async fn a_trigger_that_raises_keeps_one_event() {
-    let Some(world) = World::new().await else { return };
+async fn a_trigger_that_raises_keeps_one_event(edition: TestEdition) {
+    let Some(world) = World::of(edition).await else { return };
     world.lane().await;
     world.trigger("agent_metrics", "IF NEW.mem_used_bytes = 777 THEN RAISE 'no such number'; END IF;").await;
     is_kept(&world, &[sample("c", 0, 1), poison(0), sample("c", 1, 1)], 2, "agent_sample", "P0001").await;
 }
 
-#[tokio::test]
-async fn a_trigger_that_raises_at_the_merge_keeps_one_event() {
-    let Some(world) = World::new().await else { return };
+async fn a_trigger_that_raises_at_the_merge_keeps_one_event(edition: TestEdition) {
+    let Some(world) = World::of(edition).await else { return };
     world.lane().await;
     world.trigger("token_metrics", "IF NEW.output_tokens = 777 THEN RAISE E'two\\nlines'; END IF;").await;
     is_kept(&world, &usages(&[1, 2, 3, 777, 4, 5, 6]), 4, "token_usage", "P0001").await;
     assert_eq!(world.text("SELECT message FROM tailwater_quarantine").await, "two lines");
 }
 
-#[tokio::test]
-async fn a_trigger_that_drops_a_row_without_a_word_keeps_one_event() {
-    let Some(world) = World::new().await else { return };
+async fn a_trigger_that_drops_a_row_without_a_word_keeps_one_event(edition: TestEdition) {
+    let Some(world) = World::of(edition).await else { return };
     world.lane().await;
     world.trigger("agent_metrics", "IF NEW.mem_used_bytes = 777 THEN RETURN NULL; END IF;").await;
     is_kept(&world, &[sample("c", 0, 1), poison(0), sample("c", 1, 1)], 2, "agent_sample", "TW002").await;
@@ -118,9 +114,8 @@ async fn a_trigger_that_drops_a_row_without_a_word_keeps_one_event() {
     assert!(message.contains("agent_metrics") && message.contains("trigger"), "{message}");
 }
 
-#[tokio::test]
-async fn a_trigger_that_drops_an_update_keeps_the_event_that_should_have_won() {
-    let Some(world) = World::new().await else { return };
+async fn a_trigger_that_drops_an_update_keeps_the_event_that_should_have_won(edition: TestEdition) {
+    let Some(world) = World::of(edition).await else { return };
     let mut range = world.range().await;
     let with = |output| vec![Event::TokenUsage(usage("x", output, false))];
     range.apply(&with(5)).await;
@@ -136,9 +131,8 @@ async fn a_trigger_that_drops_an_update_keeps_the_event_that_should_have_won() {
     assert_eq!(world.quarantined().await, ["3 token_usage TW002"]);
 }
 
-#[tokio::test]
-async fn a_unique_index_of_the_owners_keeps_the_later_event() {
-    let Some(world) = World::new().await else { return };
+async fn a_unique_index_of_the_owners_keeps_the_later_event(edition: TestEdition) {
+    let Some(world) = World::of(edition).await else { return };
     let mut range = world.range().await;
     world.execute("CREATE UNIQUE INDEX ON agent_metrics (time, mem_used_bytes)").await;
     range.apply(&[sample("a", 0, 1)]).await;
@@ -184,9 +178,8 @@ fn every_kind(second: i64, number: u64) -> [Event; 6] {
     ]
 }
 
-#[tokio::test]
-async fn poison_in_every_table_at_once() {
-    let Some(world) = World::new().await else { return };
+async fn poison_in_every_table_at_once(edition: TestEdition) {
+    let Some(world) = World::of(edition).await else { return };
     let mut range = world.range().await;
     for (table, check) in TABLES.into_iter().zip([
         "mem_used_bytes <> 777",
@@ -212,10 +205,9 @@ async fn poison_in_every_table_at_once() {
     );
 }
 
-#[tokio::test]
-async fn a_duplicate_takes_the_place_of_a_refused_event() {
+async fn a_duplicate_takes_the_place_of_a_refused_event(edition: TestEdition) {
     for refuse in ["RAISE 'no'", "RETURN NULL"] {
-        let Some(world) = World::new().await else { return };
+        let Some(world) = World::of(edition).await else { return };
         let mut range = world.range().await;
         world.trigger("agent_metrics", &format!("IF NEW.mem_used_bytes = 777 THEN {refuse}; END IF;")).await;
         range.apply(&[sample("old", 0, 0)]).await;
@@ -241,9 +233,8 @@ async fn a_duplicate_takes_the_place_of_a_refused_event() {
     }
 }
 
-#[tokio::test]
-async fn poison_among_the_snapshots_of_a_call() {
-    let Some(world) = World::new().await else { return };
+async fn poison_among_the_snapshots_of_a_call(edition: TestEdition) {
+    let Some(world) = World::of(edition).await else { return };
     let mut range = world.range().await;
     world.execute("ALTER TABLE token_metrics ADD CHECK (output_tokens <> 777)").await;
     let outputs = [1, 50, 777, 60, 2];
@@ -262,9 +253,8 @@ fn newer(position: u64) -> Entry {
     Entry { position: Position(position), checksum: 1, bytes: 4, event }
 }
 
-#[tokio::test]
-async fn events_of_a_newer_version_wait_in_quarantine_however_many() {
-    let Some(world) = World::new().await else { return };
+async fn events_of_a_newer_version_wait_in_quarantine_however_many(edition: TestEdition) {
+    let Some(world) = World::of(edition).await else { return };
     let mut range = world.range().await;
     let mut batch = entries(Position(1), &samples("a", 3));
     batch.extend((4..=1_500).map(newer));
@@ -280,9 +270,8 @@ async fn events_of_a_newer_version_wait_in_quarantine_however_many() {
     assert_eq!(event, newer(900).event);
 }
 
-#[tokio::test]
-async fn what_lands_at_a_replay_leaves_the_quarantine_and_what_is_refused_again_stays() {
-    let Some(world) = World::new().await else { return };
+async fn what_lands_at_a_replay_leaves_the_quarantine_and_what_is_refused_again_stays(edition: TestEdition) {
+    let Some(world) = World::of(edition).await else { return };
     let mut range = world.range().await;
     let refuse = |memory: u64, name: &str| {
         format!("ALTER TABLE agent_metrics ADD CONSTRAINT {name} CHECK (mem_used_bytes <> {memory})")
@@ -311,9 +300,8 @@ async fn what_lands_at_a_replay_leaves_the_quarantine_and_what_is_refused_again_
     assert_eq!(world.quarantined().await.len(), 1);
 }
 
-#[tokio::test]
-async fn one_in_fifty_thousand_costs_four_statements() {
-    let Some(world) = World::new().await else { return };
+async fn one_in_fifty_thousand_costs_four_statements(edition: TestEdition) {
+    let Some(world) = World::of(edition).await else { return };
     let mut range = world.range().await;
     range.apply(&[sample("a", -1, 0)]).await;
     world.execute("ALTER TABLE agent_metrics ADD CHECK (mem_used_bytes <> 777000)").await;
@@ -326,9 +314,8 @@ async fn one_in_fifty_thousand_costs_four_statements() {
     assert_eq!(world.quarantined().await, ["30002 agent_sample 23514"]);
 }
 
-#[tokio::test]
-async fn one_that_nobody_names_costs_two_statements_for_each_halving() {
-    let Some(world) = World::new().await else { return };
+async fn one_that_nobody_names_costs_two_statements_for_each_halving(edition: TestEdition) {
+    let Some(world) = World::of(edition).await else { return };
     let mut range = world.range().await;
     range.apply(&usages(&[1])).await;
     world.trigger("token_metrics", "IF NEW.output_tokens = 777000 THEN RAISE 'no'; END IF;").await;
@@ -341,3 +328,22 @@ async fn one_that_nobody_names_costs_two_statements_for_each_halving() {
     let statements = world.statements("token_metrics").await;
     assert!((16..=31).contains(&statements), "{statements}");
 }
+
+in_the_shared_editions!(
+    a_check_of_the_owners_keeps_one_event,
+    a_check_keeps_one_event_on_the_way_round,
+    a_narrower_type_keeps_one_event,
+    a_number_out_of_range_keeps_one_event,
+    a_trigger_that_raises_keeps_one_event,
+    a_trigger_that_raises_at_the_merge_keeps_one_event,
+    a_trigger_that_drops_a_row_without_a_word_keeps_one_event,
+    a_trigger_that_drops_an_update_keeps_the_event_that_should_have_won,
+    a_unique_index_of_the_owners_keeps_the_later_event,
+    poison_in_every_table_at_once,
+    poison_among_the_snapshots_of_a_call,
+    events_of_a_newer_version_wait_in_quarantine_however_many,
+    what_lands_at_a_replay_leaves_the_quarantine_and_what_is_refused_again_stays,
+    one_in_fifty_thousand_costs_four_statements,
+    one_that_nobody_names_costs_two_statements_for_each_halving,
+    a_duplicate_takes_the_place_of_a_refused_event,
+);

@@ -3,12 +3,13 @@
 use event::wire::Decoded;
 use event::{Event, LogId, Position};
 use projector::{LogIdentity, TargetError};
+use store::testing::TestEdition;
 use store::{
     DropMode, Extension, Migrate, Quarantine, QuarantineFilter, Quarantined, RetryMode, RetryOutcome,
     StoreOptions, TimescaleTarget,
 };
 
-use crate::support::{World, log, outcome, sample, samples, usage};
+use crate::support::{World, in_every_edition, log, outcome, sample, samples, usage};
 
 async fn open(world: &World, log: &LogIdentity) -> Quarantine {
     world.target.quarantine(log).await.unwrap()
@@ -30,8 +31,8 @@ const CHECKS: &str = "ALTER TABLE agent_metrics ADD CONSTRAINT even CHECK (mem_u
     ALTER TABLE token_metrics ADD CONSTRAINT small CHECK (output_tokens < 100)";
 
 /// Positions 2, 4, …, 20 (samples with odd memory) and 22 (a usage) are in quarantine; another log has one.
-async fn world_with_quarantine() -> Option<(World, LogIdentity)> {
-    let world = World::new().await?;
+async fn world_with_quarantine(edition: TestEdition) -> Option<(World, LogIdentity)> {
+    let world = World::of(edition).await?;
     let mut range = world.range().await;
     world.execute(CHECKS).await;
     let mut events = samples("a", 20);
@@ -43,9 +44,8 @@ async fn world_with_quarantine() -> Option<(World, LogIdentity)> {
     Some((world, other))
 }
 
-#[tokio::test]
-async fn it_is_listed_by_position_kind_and_sqlstate() {
-    let Some((world, other)) = world_with_quarantine().await else { return };
+async fn it_is_listed_by_position_kind_and_sqlstate(edition: TestEdition) {
+    let Some((world, other)) = world_with_quarantine(edition).await else { return };
     let quarantine = open(&world, &world.log).await;
     assert_eq!(quarantine.count().await.unwrap(), 11);
     let list =
@@ -78,9 +78,8 @@ async fn it_is_listed_by_position_kind_and_sqlstate() {
     assert_eq!(none.drop(&QuarantineFilter::default(), DropMode::Run).await.unwrap(), 0);
 }
 
-#[tokio::test]
-async fn a_retry_lands_what_the_database_takes_by_now() {
-    let Some((world, other)) = world_with_quarantine().await else { return };
+async fn a_retry_lands_what_the_database_takes_by_now(edition: TestEdition) {
+    let Some((world, other)) = world_with_quarantine(edition).await else { return };
     let mut quarantine = open(&world, &world.log).await;
     let all = QuarantineFilter::default();
     let told = quarantine.retry(&all, RetryMode::Run).await.unwrap();
@@ -113,9 +112,8 @@ async fn a_retry_lands_what_the_database_takes_by_now() {
 }
 
 /// More than a transaction takes: 1,201 events, of which every third is refused again.
-#[tokio::test]
-async fn a_retry_goes_on_from_transaction_to_transaction() {
-    let Some(world) = World::new().await else { return };
+async fn a_retry_goes_on_from_transaction_to_transaction(edition: TestEdition) {
+    let Some(world) = World::of(edition).await else { return };
     let mut range = world.range().await;
     world.execute("ALTER TABLE agent_metrics ADD CONSTRAINT none CHECK (mem_used_bytes < 0)").await;
     for from in (0..1_201_u64).step_by(100) {
@@ -135,9 +133,8 @@ async fn a_retry_goes_on_from_transaction_to_transaction() {
     assert_eq!(range.apply(&[sample("b", 0, 3), sample("b", 1, 1)]).await, outcome(1, 0, 0, 1));
 }
 
-#[tokio::test]
-async fn dropping_deletes_what_the_filter_names() {
-    let Some((world, other)) = world_with_quarantine().await else { return };
+async fn dropping_deletes_what_the_filter_names(edition: TestEdition) {
+    let Some((world, other)) = world_with_quarantine(edition).await else { return };
     let quarantine = open(&world, &world.log).await;
     let some = of_positions(4, 9);
     assert_eq!(quarantine.drop(&some, DropMode::DryRun).await.unwrap(), 3);
@@ -156,3 +153,10 @@ async fn without_the_schema_it_says_what_to_do() {
     let error: TargetError = target.quarantine(&world.log).await.err().unwrap();
     assert!(error.to_string().contains("tailwater migrate"), "{error}");
 }
+
+in_every_edition!(
+    it_is_listed_by_position_kind_and_sqlstate,
+    a_retry_lands_what_the_database_takes_by_now,
+    a_retry_goes_on_from_transaction_to_transaction,
+    dropping_deletes_what_the_filter_names,
+);

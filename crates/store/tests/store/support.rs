@@ -8,12 +8,20 @@ use projector::{
     ApplyError, ApplyOutcome, Batch, Claim, ClaimError, Claimed, Cursor, Digest, Entry, Judge, Lane,
     LaneName, LogIdentity, RangeState, Target, TargetError, Wanted, WriterId,
 };
-use store::testing::{TestDatabase, table_checksum};
+use store::testing::{TestDatabase, TestEdition, table_checksum};
 use store::{Extension, Migrate, StoreOptions, TimescaleLane, TimescaleTarget};
 use tokio_postgres::Client;
 
 /// 2026-01-02T03:04:05Z.
 pub(crate) const NOON: i64 = 1_767_323_045_000_000;
+
+/// How many cases of a property are tried in an edition. One is slow.
+pub(crate) const fn cases(edition: TestEdition) -> u32 {
+    match edition {
+        TestEdition::Apache | TestEdition::Plain => 40,
+        TestEdition::Licensed => 8,
+    }
+}
 
 /// Every table that events go to.
 pub(crate) const TABLES: [&str; 6] =
@@ -29,11 +37,19 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) async fn new() -> Option<Self> {
-        Self::with(Extension::Create).await
+        Self::of(TestEdition::Apache).await
+    }
+
+    pub(crate) async fn of(edition: TestEdition) -> Option<Self> {
+        Self::made(edition, Extension::Create).await
     }
 
     pub(crate) async fn with(extension: Extension) -> Option<Self> {
-        let database = TestDatabase::create().await?;
+        Self::made(TestEdition::Apache, extension).await
+    }
+
+    async fn made(edition: TestEdition, extension: Extension) -> Option<Self> {
+        let database = TestDatabase::create_in(edition).await?;
         let options = StoreOptions { migrate: Migrate::Auto, extension };
         let target = TimescaleTarget::new(database.url().clone(), options);
         let client = database.client().await;
@@ -129,6 +145,47 @@ impl World {
         table_checksum(&self.client, table).await.0
     }
 }
+
+/// Makes tests of functions that take a [`TestEdition`], in each edition: one for each function, but for the Timescale
+/// licence, whose server takes so long to start that all of them share it.
+macro_rules! in_every_edition {
+    ($($check:ident),+ $(,)?) => {
+        $crate::support::in_the_shared_editions!($($check),+);
+        $crate::support::in_the_licensed_edition!($($check),+);
+    };
+}
+macro_rules! in_the_shared_editions {
+    ($($check:ident),+ $(,)?) => {
+        mod timescaledb_apache {
+            $(
+                #[tokio::test]
+                async fn $check() {
+                    super::$check(store::testing::TestEdition::Apache).await;
+                }
+            )+
+        }
+        mod postgresql_15 {
+            $(
+                #[tokio::test]
+                async fn $check() {
+                    super::$check(store::testing::TestEdition::Plain).await;
+                }
+            )+
+        }
+    };
+}
+macro_rules! in_the_licensed_edition {
+    ($($check:ident),+ $(,)?) => {
+        #[tokio::test]
+        async fn all_in_the_licensed_edition() {
+            $(
+                println!(stringify!($check));
+                $check(store::testing::TestEdition::Licensed).await;
+            )+
+        }
+    };
+}
+pub(crate) use {in_every_edition, in_the_licensed_edition, in_the_shared_editions};
 
 /// A lane with the range that it claimed.
 pub(crate) struct Range {

@@ -6,8 +6,9 @@ use event::{Event, TokenUsage};
 use projector::ApplyOutcome;
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
+use store::testing::TestEdition;
 
-use crate::support::{World, log, usage};
+use crate::support::{World, cases, in_every_edition, log, usage};
 
 const KEPT: &str = "SELECT concat_ws(' ', message_id, final, input_tokens, output_tokens, log_no, position)
     FROM token_metrics ORDER BY message_id";
@@ -28,9 +29,8 @@ async fn kept_after(world: &World, batches: &[(u64, Vec<Event>)]) -> Vec<String>
     world.texts(KEPT).await
 }
 
-#[tokio::test]
-async fn the_larger_snapshot_wins() {
-    let Some(world) = World::new().await else { return };
+async fn the_larger_snapshot_wins(edition: TestEdition) {
+    let Some(world) = World::of(edition).await else { return };
     let check = async |first: TokenUsage, second: TokenUsage, kept: &str| {
         // One after the other, in both orders of arrival, and together.
         let [one, two] = [events(slice::from_ref(&first)), events(slice::from_ref(&second))];
@@ -51,9 +51,8 @@ async fn the_larger_snapshot_wins() {
     check(usage("", 1, false), usage("", 9, true), " f 0 1 1 1").await;
 }
 
-#[tokio::test]
-async fn counts_at_the_limit_do_not_overflow() {
-    let Some(world) = World::new().await else { return };
+async fn counts_at_the_limit_do_not_overflow(edition: TestEdition) {
+    let Some(world) = World::of(edition).await else { return };
     let most = i64::MAX as u64;
     let largest = TokenUsage {
         input_tokens: most,
@@ -67,9 +66,8 @@ async fn counts_at_the_limit_do_not_overflow() {
     assert_eq!(kept, [format!("x f {most} {most} 1 2")]);
 }
 
-#[tokio::test]
-async fn across_logs_the_larger_wins_and_of_equals_the_one_that_is_there() {
-    let Some(world) = World::new().await else { return };
+async fn across_logs_the_larger_wins_and_of_equals_the_one_that_is_there(edition: TestEdition) {
+    let Some(world) = World::of(edition).await else { return };
     let mut range = world.range().await;
     range.jump(&world, 10).await;
     range.apply(&events(&[usage("x", 5, false), usage("y", 5, false), usage("", 5, false)])).await;
@@ -82,9 +80,8 @@ async fn across_logs_the_larger_wins_and_of_equals_the_one_that_is_there() {
     assert_eq!(world.texts(KEPT).await, [" f 0 5 1 12", "x f 0 5 1 10", "y f 0 6 2 2"]);
 }
 
-#[tokio::test]
-async fn a_call_of_another_time_or_model_is_another_row() {
-    let Some(world) = World::new().await else { return };
+async fn a_call_of_another_time_or_model_is_another_row(edition: TestEdition) {
+    let Some(world) = World::of(edition).await else { return };
     let mut range = world.range().await;
     let other_model = TokenUsage { model: "n".into(), ..usage("x", 1, false) };
     let other_id = usage("y", 1, false);
@@ -106,12 +103,11 @@ fn snapshots() -> impl Strategy<Value = (Vec<TokenUsage>, Vec<(usize, usize)>)> 
     })
 }
 
-#[test]
-fn any_order_of_arrival_gives_one_table() {
+fn any_order_of_arrival_gives_one_table_in(edition: TestEdition) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let Some(world) = runtime.block_on(World::new()) else { return };
+    let Some(world) = runtime.block_on(World::of(edition)) else { return };
     runtime.block_on(world.lane());
-    let mut runner = TestRunner::new(ProptestConfig { cases: 40, ..ProptestConfig::default() });
+    let mut runner = TestRunner::new(ProptestConfig { cases: cases(edition), ..ProptestConfig::default() });
     let checked = runner.run(&snapshots(), |(run, pieces)| {
         let events = events(&run);
         let whole = (1, events.clone());
@@ -128,4 +124,16 @@ fn any_order_of_arrival_gives_one_table() {
     });
     runtime.block_on(world.database.drop());
     checked.unwrap();
+}
+
+in_every_edition!(
+    the_larger_snapshot_wins,
+    counts_at_the_limit_do_not_overflow,
+    across_logs_the_larger_wins_and_of_equals_the_one_that_is_there,
+    a_call_of_another_time_or_model_is_another_row,
+);
+
+#[test]
+fn any_order_of_arrival_gives_one_table() {
+    TestEdition::ALL.into_iter().for_each(any_order_of_arrival_gives_one_table_in);
 }

@@ -157,9 +157,9 @@ async fn check_series(reader: &TimescaleReader, case: &Case, buckets: Buckets) {
     assert_same("systems", &reader.system_series(&systems).await.unwrap(), &fold.finish());
 }
 
-fn check_all(extension: Extension, dialect: Dialect) {
+fn check_all(edition: TestEdition, extension: Extension, dialect: Dialect) {
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    let Some(database) = runtime.block_on(migrated(extension)) else { return };
+    let Some(database) = runtime.block_on(migrated_in(edition, extension)) else { return };
     let reader = runtime.block_on(async { reader(database.url()) });
     let mut runner = TestRunner::new(Config { cases: CASES, failure_persistence: None, ..Config::default() });
     let outcome = runner.run(&case(), |case| {
@@ -167,7 +167,7 @@ fn check_all(extension: Extension, dialect: Dialect) {
         Ok(())
     });
     if let Err(TestError::Fail(reason, case)) = outcome {
-        panic!("{dialect:?}: {reason}\n{case:#?}");
+        panic!("{edition:?}, {dialect:?}: {reason}\n{case:#?}");
     }
     let known = Arc::clone(reader.known_statements().as_ref().unwrap());
     assert_eq!(known.dialect(), dialect);
@@ -179,12 +179,22 @@ fn check_all(extension: Extension, dialect: Dialect) {
 
 #[test]
 fn timescale_answers_as_the_fold_does() {
-    check_all(Extension::Create, Dialect::Timescale);
+    check_all(TestEdition::Apache, Extension::Create, Dialect::Timescale);
+}
+
+#[test]
+fn plain_tables_answer_as_the_fold_does() {
+    check_all(TestEdition::Apache, Extension::Leave, Dialect::Plain);
 }
 
 #[test]
 fn plain_postgres_answers_as_the_fold_does() {
-    check_all(Extension::Leave, Dialect::Plain);
+    check_all(TestEdition::Plain, Extension::Create, Dialect::Plain);
+}
+
+#[test]
+fn the_timescale_licence_answers_as_the_fold_does() {
+    check_all(TestEdition::Licensed, Extension::Create, Dialect::Timescale);
 }
 
 /// Times of every age, in buckets of every length: the grid itself.
