@@ -113,7 +113,8 @@ fn a_fresh_database_gets_the_tables_of_the_live_one_whatever_has_happened() {
     import_agents(&log, "bad", 3);
     eventually_live(&log);
     server.kill();
-    import_mix(&log, &mut mix, "during", 52_000);
+    import_agents(&log, "during", 45_000);
+    import_mix(&log, &mut mix, "during", 7_000);
     server.start();
     eventually("some of the backlog is there", || {
         (log.status()["projection"]["next_position"].as_u64() > Some(2_104)).then_some(())
