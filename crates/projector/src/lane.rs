@@ -59,8 +59,19 @@ pub(crate) struct Worker<'a, S, T> {
     /// How many ranges there were when the live lane was through and claimed once more to merge them: what does not
     /// merge then, never does.
     merged: Option<usize>,
+    /// Since when what it commits is on the database's disk.
+    flush: Flush,
     /// The time of the last event that it applied, or when its range was worked last.
     last: Option<Time>,
+}
+
+/// What of a lane's batches is on the database's disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Flush {
+    /// All of them, since then.
+    Done(Instant),
+    /// Those until then.
+    Due(Instant),
 }
 
 /// A step whose COMMIT nobody knows.
@@ -124,6 +135,7 @@ impl<'a, S: Source, T: Target> Worker<'a, S, T> {
             overtaken: 0,
             doubted: None,
             merged: None,
+            flush: Flush::Done(Instant::now()),
             last: None,
         }
     }
@@ -217,6 +229,7 @@ impl<'a, S: Source, T: Target> Worker<'a, S, T> {
             Some(Err(turn)) => return turn,
         };
         let Some(claimed) = claimed else { return Ok(self.nothing_to_claim()) };
+        self.flush = Flush::Done(Instant::now());
         self.settle(&claimed).await;
         self.shared.claimed(&claimed);
         self.last = claimed.found.applied_at.map(Time::from).or(self.last);

@@ -34,6 +34,6 @@ pub use sieve::{Select, Sieve, kept_from};
 pub use source::{Ends, LogIdentity, ReadLimits, Source, SourceError};
 pub use status::{State, Status, Totals};
 pub use target::{
-    ApplyError, ApplyOutcome, Batch, Claim, ClaimError, Claimed, Cursor, Digest, Divergence, ErrorKind,
-    Judge, Lane, LaneName, RangeState, Refusal, Target, TargetError, Wanted, WriterId,
+    ApplyError, ApplyOutcome, Batch, Claim, ClaimError, Claimed, Commit, Cursor, Digest, Divergence,
+    ErrorKind, Judge, Lane, LaneName, RangeState, Refusal, Target, TargetError, Wanted, WriterId,
 };

@@ -37,13 +37,16 @@ impl Span {
 pub(crate) struct Ranges(BTreeMap<Position, Span>);
 
 impl Ranges {
+    /// As a claim told them.
+    pub(crate) fn told(ranges: &[RangeState]) -> Self {
+        let span = |range: &RangeState| Span { lo: range.lo, next: range.cursor.next, hi: range.hi };
+        Self(ranges.iter().map(|range| (range.lo, span(range))).collect())
+    }
+
     /// Takes over what the claim of `own` told. Of the ranges that other lanes hold it may be older than what is known:
     /// claims that go on beside each other are answered in any order.
     pub(crate) fn learn(&mut self, told: &[RangeState], own: Position, held: &[Position]) {
-        let known = std::mem::take(&mut self.0);
-        for RangeState { lo, cursor, hi, .. } in told {
-            self.0.insert(*lo, Span { lo: *lo, next: cursor.next, hi: *hi });
-        }
+        let known = std::mem::replace(self, Self::told(told)).0;
         let own = self.0.get(&own).copied();
         for span in held.iter().filter_map(|lo| known.get(lo)) {
             // NOTE: nobody can claim what another lane holds: then it is what is known that is old.
@@ -89,6 +92,13 @@ impl Ranges {
     pub(crate) fn lowest(&self) -> Option<Position> {
         let unfinished = self.0.values().find(|span| span.hi.is_none_or(|hi| span.next < hi));
         unfinished.map(|span| span.next)
+    }
+
+    /// The same, as if the range `lo` were at `next` already.
+    pub(crate) fn lowest_with(&self, lo: Position, next: Position) -> Option<Position> {
+        let mut ranges = Self(self.0.clone());
+        ranges.moved(lo, next);
+        ranges.lowest()
     }
 
     /// The next position of the live lane.

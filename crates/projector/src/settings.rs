@@ -14,6 +14,9 @@ pub struct Settings {
     pub live_pause: Duration,
     /// How long there may be nothing to apply before an empty batch confirms that the range is still ours.
     pub confirm_interval: Duration,
+    /// After how long the database must have on its disk what it has committed. Until then a batch is
+    /// [`crate::Commit::Buffered`]; one that comes later, or an empty one, waits for the disk.
+    pub flush_interval: Duration,
     /// How many lanes fill what was missed, beside the live lane. Without any the live lane does it all, in order;
     /// what an earlier run with lanes has left, one lane fills all the same.
     pub backlog_lanes: u32,
@@ -39,6 +42,7 @@ impl Default for Settings {
             batch: ReadLimits { events_max: 20_000, bytes_max: 4 * 1024 * 1024 },
             live_pause: Duration::from_millis(50),
             confirm_interval: Duration::from_secs(10),
+            flush_interval: Duration::from_secs(1),
             backlog_lanes: 2,
             // A third of a second's work for a database that is near.
             live_events_max: 50_000,

@@ -45,6 +45,8 @@ pub(crate) struct Shared<S, T> {
 struct Known {
     until: Until,
     ranges: Ranges,
+    /// The lowest position that is not applied for good.
+    flushed: Option<Position>,
     busy: BTreeSet<Position>,
     outage: Outage,
     pulse: Pulse,
@@ -101,6 +103,7 @@ impl<S: Source, T> Shared<S, T> {
         let known = Known {
             until: Until::Stopped,
             ranges: Ranges::default(),
+            flushed: None,
             busy: BTreeSet::new(),
             outage: Outage::default(),
             pulse: Pulse::new(),
@@ -137,6 +140,7 @@ impl<S: Source, T> Shared<S, T> {
         let mut known = self.known();
         known.until = until;
         known.ranges = Ranges::default();
+        known.flushed = None;
         known.busy.clear();
         known.outage = Outage::default();
         known.pulse = Pulse::new();
@@ -216,6 +220,20 @@ impl<S: Source, T> Shared<S, T> {
         known.busy.is_empty() && known.ranges.backlog() == 0
     }
 
+    /// What is applied for good once a batch that is sent now, and moves `lo` to `next`, is flushed.
+    ///
+    /// NOTE: of other lanes' batches only those that are committed already.
+    pub(crate) fn flushed_with(&self, lo: Position, next: Position) -> Option<Position> {
+        self.known().ranges.lowest_with(lo, next)
+    }
+
+    /// That batch was flushed.
+    pub(crate) fn flushed(&self, to: Option<Position>) {
+        let mut known = self.known();
+        known.flushed = known.flushed.max(to);
+        self.tell(&known, |_| {});
+    }
+
     /// A claim was committed.
     pub(crate) fn claimed(&self, claimed: &Claimed) {
         let mut known = self.known();
@@ -224,6 +242,7 @@ impl<S: Source, T> Shared<S, T> {
         // NOTE: the live range has no end, and only a claim of its own lane changes it.
         held.extend(known.ranges.live_span().filter(|_| claimed.range.hi.is_some()).map(|span| span.lo));
         known.ranges.learn(&claimed.ranges, own, &held);
+        known.flushed = Ranges::told(&claimed.ranges).lowest();
         let live = known.ranges.live();
         known.pulse.reached(live);
         let has_backlog = known.ranges.backlog() > 0;
@@ -334,6 +353,7 @@ impl<S: Source, T> Shared<S, T> {
             let before = status.clone();
             change(status);
             status.next = known.ranges.lowest();
+            status.flushed = known.flushed.min(known.ranges.lowest());
             status.live = known.ranges.live();
             status.ranges = known.ranges.spans();
             status.backlog_events = known.ranges.backlog();

@@ -81,6 +81,9 @@ pub struct Status {
     pub state: State,
     /// The lowest position that is not applied; `None` until the database was reached.
     pub next: Option<Position>,
+    /// The same, but for what a crash of the database may still take back: never beyond `next`, and a second behind it
+    /// while much is applied.
+    pub flushed: Option<Position>,
     /// The next position of the live lane; `None` until the database was reached.
     pub live: Option<Position>,
     /// The ranges of the log, in order, as the database has them.
@@ -118,6 +121,7 @@ impl Default for Status {
         Self {
             state: State::Waiting,
             next: None,
+            flushed: None,
             live: None,
             ranges: Vec::new(),
             backlog_events: 0,

@@ -8,7 +8,7 @@ use event::{Entry, Hole, Position, Stretch, Time};
 use crate::halt::Halt;
 use crate::sieve::Sieve;
 use crate::source::SourceError;
-use crate::target::{ApplyOutcome, Batch, Cursor, Digest, WriterId};
+use crate::target::{ApplyOutcome, Batch, Commit, Cursor, Digest, WriterId};
 
 /// What is applied next, and where the range is before and after.
 #[derive(Debug)]
@@ -87,13 +87,18 @@ impl Step {
         self.to
     }
 
+    /// Whether it only confirms where the range is.
+    pub(crate) fn confirms(&self) -> bool {
+        self.to.next == self.from.next
+    }
+
     /// What one transaction applies.
-    pub(crate) fn batch(&self, writer: WriterId, lo: Position) -> Batch<'_> {
+    pub(crate) fn batch(&self, writer: WriterId, lo: Position, commit: Commit) -> Batch<'_> {
         let entries = match &self.stretch {
             Stretch::Events(entries) => entries.as_slice(),
             Stretch::Hole(_) => &[],
         };
-        Batch { writer, lo, from: self.from, to: self.to, entries }
+        Batch { writer, lo, from: self.from, to: self.to, entries, commit }
     }
 
     /// What it did, if its transaction took effect.

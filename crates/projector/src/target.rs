@@ -136,6 +136,15 @@ pub struct Claimed {
     pub quarantined: u64,
 }
 
+/// When a database may say that a batch is committed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Commit {
+    /// When it is on the database's disk, and everything that was committed before it as well.
+    Flushed,
+    /// At once. A crash of the database may take it back, with everything behind it: the log has it still.
+    Buffered,
+}
+
 /// What one transaction applies.
 #[derive(Clone, Copy, Debug)]
 pub struct Batch<'a> {
@@ -151,6 +160,8 @@ pub struct Batch<'a> {
     /// Without any, and with `to` beyond `from`: positions of a hole, or of events that are not sent. Without any,
     /// and with `to` as `from`, the batch only confirms that the range is where it should be.
     pub entries: &'a [Entry],
+    /// When it may be called committed.
+    pub commit: Commit,
 }
 
 /// What a transaction did. `inserted + present + quarantined` is the number of events that were sent.
@@ -194,7 +205,8 @@ pub trait Target: Send + Sync + 'static {
 
 /// One connection that works a range.
 pub trait Lane: Send + 'static {
-    /// Takes a range for a writer, in a transaction of its own; `None` when there is none of those wanted.
+    /// Takes a range for a writer, in a transaction of its own that is flushed ([`Commit::Flushed`]); `None` when there
+    /// is none of those wanted.
     ///
     /// On the way ranges merge that meet: one that is finished with the one behind it, and one of which nothing is
     /// applied yet with the one before it; of those that the claim does not want, only neighbours of the wanted one.

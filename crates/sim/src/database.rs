@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use event::{LogId, Position};
-use projector::{Cursor, LaneName, LogIdentity, Target, TargetError, WriterId};
+use projector::{Commit as Flush, Cursor, LaneName, LogIdentity, Target, TargetError, WriterId};
 use tokio::time::{Instant, sleep};
 
 use crate::faults::{Call, Fault, Faults};
@@ -67,6 +67,8 @@ pub(crate) struct Server {
     /// Counts up when the database becomes another one, so that no old backend can commit.
     pub(crate) databases: u64,
     pub(crate) data: Data,
+    /// What a crash leaves, for whoever wants one.
+    flushed: Option<Data>,
     pub(crate) poison: Poison,
     pub(crate) sending: Sending,
     pace: Pace,
@@ -220,6 +222,17 @@ impl MemoryTarget {
         server.data = data;
     }
 
+    /// Keeps from now on what a crash would leave.
+    pub fn keep_flushed(&self) {
+        let mut server = self.shared.server();
+        server.flushed = Some(server.data.clone());
+    }
+
+    /// What a crash would leave now, if that is kept: what was committed at the last flush.
+    pub fn flushed(&self) -> Option<Data> {
+        self.shared.server().flushed.clone()
+    }
+
     /// Takes the progress away and leaves the rows.
     pub async fn wipe_progress(&self) {
         self.shared.locks.all_released().await;
@@ -340,6 +353,9 @@ impl Server {
                 self.data.passed.entry(log).or_default().extend(change.commit);
             }
             Ledger::Replay(known) => self.data.commit_of_replay(&known, log, &ranges, &sent, change.commit),
+        }
+        if let Some(flushed) = self.flushed.as_mut().filter(|_| change.flush == Flush::Flushed) {
+            flushed.clone_from(&self.data);
         }
         self.tell(Told::Committed(change.commit, &self.data));
     }

@@ -15,8 +15,8 @@ use std::time::Duration;
 use event::wire::Decoded;
 use event::{Entry, Event, Position};
 use projector::{
-    ApplyError, ApplyOutcome, Batch, Claim, ClaimError, Claimed, Cursor, Digest, ErrorKind, Lane,
-    LogIdentity, TargetError, Wanted,
+    ApplyError, ApplyOutcome, Batch, Claim, ClaimError, Claimed, Commit as Flush, Cursor, Digest, ErrorKind,
+    Lane, LogIdentity, TargetError, Wanted,
 };
 use tokio::time::sleep;
 
@@ -48,6 +48,7 @@ pub(crate) struct Change {
     /// Where the events lie that were sent.
     pub(crate) sent: Vec<Position>,
     pub(crate) commit: Option<Commit>,
+    pub(crate) flush: Flush,
 }
 
 /// What is known of a COMMIT that failed.
@@ -101,7 +102,8 @@ impl Lane for MemoryLane {
         let commit = Commit { writer: batch.writer, from, to, is_hole: batch.entries.is_empty() };
         let ranges = vec![(batch.lo, Some(Range { cursor: batch.to, ..range }))];
         let sent = batch.entries.iter().map(|entry| entry.position).collect();
-        let change = Change { ranges, plan, sent, commit: (from != to).then_some(commit), ..self.change() };
+        let (commit, flush) = ((from != to).then_some(commit), batch.commit);
+        let change = Change { ranges, plan, sent, commit, flush, ..self.change() };
         match self.commit(transaction, change, fault).await {
             Ok(()) => Ok(outcome),
             Err((Committed::No, error)) => Err(ApplyError::Target(error)),
@@ -182,7 +184,8 @@ impl MemoryLane {
     /// A change of nothing.
     fn change(&self) -> Change {
         let (log, ledger) = (self.log.clone(), self.ledger.clone());
-        Change { log, ledger, ranges: Vec::new(), plan: Plan::default(), sent: Vec::new(), commit: None }
+        let (ranges, plan, sent) = (Vec::new(), Plan::default(), Vec::new());
+        Change { log, ledger, ranges, plan, sent, commit: None, flush: Flush::Flushed }
     }
 
     /// Ends a claim that has found nothing: a replay of which nothing is left is finished.

@@ -24,7 +24,7 @@ mod write;
 use std::sync::Arc;
 use std::time::Duration;
 
-use projector::{ApplyError, ApplyOutcome, Batch, Entry, ErrorKind, LogIdentity, TargetError};
+use projector::{ApplyError, ApplyOutcome, Batch, Commit, Entry, ErrorKind, LogIdentity, TargetError};
 use tokio_postgres::types::{ToSql, Type};
 
 use crate::chunks::{Attached, Chunks};
@@ -97,7 +97,7 @@ impl Applier {
             Err(Failure::Overtaken) => return Err(ApplyError::Overtaken { lo: batch.lo }),
             Err(Failure::Target(error)) => return Err(ApplyError::Target(error)),
         };
-        commit(session, outcome).await
+        commit(session, outcome, batch.commit).await
     }
 
     /// Begins the transaction and moves the range, in one round trip; looks into the quarantine on the way.
@@ -178,9 +178,18 @@ impl From<TargetError> for Failure {
     }
 }
 
-async fn commit(session: &Session, outcome: ApplyOutcome) -> Result<ApplyOutcome, ApplyError> {
+async fn commit(
+    session: &Session,
+    outcome: ApplyOutcome,
+    commit: Commit,
+) -> Result<ApplyOutcome, ApplyError> {
     let tried = "committing a batch";
-    match tokio::time::timeout(COMMIT_LIMIT, session.client().batch_execute("COMMIT")).await {
+    let sql = match commit {
+        Commit::Flushed => "COMMIT",
+        // NOTE: what others commit beside it waits for the disk as it always did, and not for this.
+        Commit::Buffered => "SET LOCAL synchronous_commit TO off; COMMIT",
+    };
+    match tokio::time::timeout(COMMIT_LIMIT, session.client().batch_execute(sql)).await {
         Ok(Ok(())) => Ok(outcome),
         Ok(Err(error)) if error::is_settled(&error) => Err(ApplyError::Target(session.error(tried, error))),
         Ok(Err(error)) => Err(ApplyError::Unsettled { outcome, source: session.error(tried, error) }),

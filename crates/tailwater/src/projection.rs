@@ -190,8 +190,8 @@ impl Runner {
             never = self.tell_end() => match never {},
             never = hold_back(log, self.database, status.clone()) => match never {},
         };
-        if let Some(next) = status.borrow().next {
-            log.projected(self.database, next);
+        if let Some(flushed) = status.borrow().flushed {
+            log.projected(self.database, flushed);
         }
         outcome.map_or_else(|halt| self.halted(&halt), |_| After::Nothing)
     }

@@ -47,10 +47,11 @@ pub(crate) async fn hold_back(
 ) -> Infallible {
     let mut told: Option<Position> = None;
     loop {
-        let next = status.borrow_and_update().next;
-        if let Some(next) = next.filter(|next| told != Some(*next)) {
-            log.projected(database, next);
-            told = Some(next);
+        // NOTE: what a crash of the database may take back, the log must still have.
+        let flushed = status.borrow_and_update().flushed;
+        if let Some(flushed) = flushed.filter(|flushed| told != Some(*flushed)) {
+            log.projected(database, flushed);
+            told = Some(flushed);
         }
         tokio::time::sleep(TOLD_INTERVAL).await;
         if status.changed().await.is_err() {

@@ -5,11 +5,11 @@ use std::time::Duration;
 use event::{Position, Stretch};
 use tokio::time::Instant;
 
-use super::{End, Next, Turn, Unsettled, Worker, turn_or_halt, unless_stopped};
+use super::{End, Flush, Next, Turn, Unsettled, Worker, turn_or_halt, unless_stopped};
 use crate::halt::Halt;
 use crate::source::{ReadLimits, Source, SourceError};
 use crate::step::{Step, Taken, time_of};
-use crate::target::{ApplyError, Lane, LaneName, RangeState, Target, WriterId};
+use crate::target::{ApplyError, Commit, Lane, LaneName, RangeState, Target, WriterId};
 
 /// How often a lane that waits for the live lane looks again.
 const YIELD_PAUSE: Duration = Duration::from_millis(100);
@@ -37,13 +37,18 @@ impl<S: Source, T: Target> Worker<'_, S, T> {
             if !self.may_send(step.events()).await {
                 return Ok(End::Done.into());
             }
-            let batch = step.batch(writer, range.lo);
+            let commit = self.commit_of(&step);
+            let batch = step.batch(writer, range.lo, commit);
             self.began = Instant::now();
+            let flushed = self.shared.flushed_with(range.lo, step.to().next);
             let read_ahead = self.read(step.to().next, range.hi);
             let (applied, following) = tokio::join!(lane.apply(&batch), read_ahead);
             cursor = step.to();
             match applied {
-                Ok(outcome) => self.applied(range.lo, &step.taken(outcome)).await?,
+                Ok(outcome) => {
+                    self.applied(range.lo, &step.taken(outcome)).await?;
+                    self.committed(commit, flushed);
+                }
                 Err(ApplyError::Overtaken { lo }) => return Ok(End::Overtaken(lo).into()),
                 Err(ApplyError::Unsettled { outcome, source }) => {
                     let (lo, taken) = (range.lo, step.taken(outcome));
@@ -61,6 +66,26 @@ impl<S: Source, T: Target> Worker<'_, S, T> {
                 unless_stopped(self.stop, tokio::time::sleep(self.shared.settings.live_pause)).await;
             }
         }
+    }
+
+    /// A batch waits for the database's disk when the last one that did is a while ago, when it is there for nothing
+    /// else, and when it is the last one.
+    fn commit_of(&self, step: &Step) -> Commit {
+        let (Flush::Done(since) | Flush::Due(since)) = self.flush;
+        let is_due = since.elapsed() >= self.shared.settings.flush_interval;
+        let is_last = self.until.is_reached(step.to().next);
+        if is_due || is_last || step.confirms() { Commit::Flushed } else { Commit::Buffered }
+    }
+
+    /// A batch was committed; `flushed` is what is applied for good if it was flushed.
+    fn committed(&mut self, commit: Commit, flushed: Option<Position>) {
+        self.flush = match (commit, self.flush) {
+            (Commit::Flushed, _) => {
+                self.shared.flushed(flushed);
+                Flush::Done(Instant::now())
+            }
+            (Commit::Buffered, Flush::Done(since) | Flush::Due(since)) => Flush::Due(since),
+        };
     }
 
     async fn read(&self, next: Position, hi: Option<Position>) -> Result<Stretch, SourceError> {
@@ -133,8 +158,12 @@ impl<S: Source, T: Target> Worker<'_, S, T> {
     /// Waits for what the log has from `next` on; nothing when there was nothing for so long that the range should
     /// be confirmed.
     async fn wait(&self, next: Position, hi: Option<Position>) -> Result<Next, SourceError> {
-        let wait =
-            tokio::time::timeout(self.shared.settings.confirm_interval, self.shared.source.wait_for(next));
+        let settings = &self.shared.settings;
+        let patience = match self.flush {
+            Flush::Done(_) => settings.confirm_interval,
+            Flush::Due(_) => settings.flush_interval,
+        };
+        let wait = tokio::time::timeout(patience, self.shared.source.wait_for(next));
         tokio::select! {
             biased;
             () = self.stop.cancelled() => return Ok(Next::Turn(End::Done.into())),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use event::wire::Decoded;
 use event::{AgentSample, Event, HostName, LogId, Position, Resources, State, Time, TokenUsage};
 use projector::{
-    ApplyError, ApplyOutcome, Batch, Claim, ClaimError, Claimed, Cursor, Digest, Entry, Judge, Lane,
+    ApplyError, ApplyOutcome, Batch, Claim, ClaimError, Claimed, Commit, Cursor, Digest, Entry, Judge, Lane,
     LaneName, LogIdentity, RangeState, Target, TargetError, Wanted, WriterId,
 };
 use store::testing::{TestDatabase, TestEdition, table_checksum};
@@ -219,7 +219,14 @@ impl Range {
         entries: Vec<Entry>,
     ) -> Result<ApplyOutcome, ApplyError> {
         let to = after(&entries, self.cursor);
-        let batch = Batch { writer: self.writer, lo: self.lo, from: self.cursor, to, entries: &entries };
+        let batch = Batch {
+            writer: self.writer,
+            lo: self.lo,
+            from: self.cursor,
+            to,
+            entries: &entries,
+            commit: Commit::Flushed,
+        };
         let outcome = self.lane.apply(&batch).await?;
         self.cursor = to;
         Ok(outcome)
@@ -232,7 +239,14 @@ impl Range {
     /// Goes over a hole that ends before `next`.
     pub(crate) async fn pass_to(&mut self, next: Position) -> Result<ApplyOutcome, ApplyError> {
         let to = Cursor { next, ..self.cursor };
-        let batch = Batch { writer: self.writer, lo: self.lo, from: self.cursor, to, entries: &[] };
+        let batch = Batch {
+            writer: self.writer,
+            lo: self.lo,
+            from: self.cursor,
+            to,
+            entries: &[],
+            commit: Commit::Buffered,
+        };
         let outcome = self.lane.apply(&batch).await?;
         self.cursor = to;
         Ok(outcome)
