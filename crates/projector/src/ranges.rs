@@ -116,10 +116,12 @@ impl Ranges {
         self.0.values().filter(|span| span.hi.is_some()).map(|span| span.open(span.next)).sum()
     }
 
-    /// How many pieces of this many positions the backlog has that is not `busy`.
-    pub(crate) fn pieces(&self, positions: u64, busy: &BTreeSet<Position>) -> u64 {
+    /// How many pieces the backlog has that is not `busy`, at the least: how large the first one of so many open
+    /// positions is, is given.
+    pub(crate) fn pieces(&self, piece: impl Fn(u64) -> u64, busy: &BTreeSet<Position>) -> u64 {
         let free = self.0.values().filter(|span| span.hi.is_some() && !busy.contains(&span.lo));
-        free.map(|span| span.open(span.next).div_ceil(positions.max(1))).sum()
+        let open = free.map(|span| span.open(span.next));
+        open.map(|open| open.div_ceil(piece(open).max(1))).sum()
     }
 
     /// How many ranges there are that only a claim of the live one merges.

@@ -22,7 +22,8 @@ pub struct Settings {
     pub backlog_lanes: u32,
     /// How far the live lane may be behind the head before the rest is left to the backlog lanes, in positions.
     pub live_events_max: u64,
-    /// How much of the backlog a lane takes at a time, in positions.
+    /// How much of the backlog a lane takes at a time at the most, in positions; less towards its end, so that the
+    /// lanes come there together.
     pub piece_events: u64,
     /// How many events a second the backlog lanes send together at the most.
     pub backlog_rate: Option<NonZeroU32>,
@@ -34,6 +35,15 @@ pub struct Settings {
     pub retry_pause_min: Duration,
     /// The longest such pause, jitter aside.
     pub retry_pause_max: Duration,
+}
+
+impl Settings {
+    /// How much of a range a lane takes of which so many positions are open: half of its share, but at least a batch.
+    pub(crate) fn piece(&self, open: u64) -> u64 {
+        let lanes = u64::from(self.backlog_lanes.max(1));
+        let least = (self.batch.events_max as u64).min(self.piece_events);
+        (open / (lanes * 2)).clamp(least, self.piece_events)
+    }
 }
 
 impl Default for Settings {
@@ -54,5 +64,22 @@ impl Default for Settings {
             retry_pause_min: Duration::from_millis(100),
             retry_pause_max: Duration::from_secs(10),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pieces_become_smaller_towards_the_end_of_a_backlog() {
+        let settings = Settings { backlog_lanes: 2, ..Settings::default() };
+        let check = |open: u64, piece: u64| assert_eq!(settings.piece(open), piece, "{open}");
+        check(10_000_000, 200_000);
+        check(800_001, 200_000);
+        check(400_000, 100_000);
+        check(80_000, 20_000);
+        check(79_000, 20_000);
+        check(1, 20_000);
     }
 }

@@ -184,7 +184,7 @@ impl<S: Source, T> Shared<S, T> {
     /// NOTE: one more would find nothing and leave; that makes the live lane claim, which would bring it back at once.
     pub(crate) fn lanes_wanted(&self) -> usize {
         let known = self.known();
-        let pieces = known.ranges.pieces(self.settings.piece_events, &known.busy);
+        let pieces = known.ranges.pieces(|open| self.settings.piece(open), &known.busy);
         known.busy.len() + usize::try_from(pieces).unwrap_or(usize::MAX)
     }
 

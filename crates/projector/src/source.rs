@@ -62,6 +62,11 @@ pub trait Source: Send + Sync + 'static {
         limits: ReadLimits,
     ) -> impl Future<Output = Result<Stretch, SourceError>> + Send;
 
+    /// Lets go of what it has given: to free so many events takes time that a lane has not.
+    fn discard(&self, stretch: Stretch) {
+        drop(stretch);
+    }
+
     /// Waits until `position` is durable, as a hole always is. Asks for a sync when it is there but not durable.
     ///
     /// # Errors

@@ -87,6 +87,11 @@ impl Step {
         self.to
     }
 
+    /// What is left of it when it was applied.
+    pub(crate) fn into_stretch(self) -> Stretch {
+        self.stretch
+    }
+
     /// Whether it only confirms where the range is.
     pub(crate) fn confirms(&self) -> bool {
         self.to.next == self.from.next

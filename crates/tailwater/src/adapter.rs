@@ -50,6 +50,11 @@ impl Source for LogSource {
         }
     }
 
+    fn discard(&self, stretch: Stretch) {
+        // NOTE: nobody waits for it.
+        let _ = tokio::task::spawn_blocking(move || drop(stretch));
+    }
+
     async fn wait_for(&self, position: Position) -> Result<(), SourceError> {
         self.0.wait_durable(position).await.map_err(|error| source_error(position, &error))
     }

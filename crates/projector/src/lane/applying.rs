@@ -59,6 +59,7 @@ impl<S: Source, T: Target> Worker<'_, S, T> {
                 }
                 Err(ApplyError::Target(error)) => return turn_or_halt(error),
             }
+            self.shared.source.discard(step.into_stretch());
             // NOTE: an error of reading ahead comes again when it is that batch's turn.
             ahead = following.unwrap_or(Stretch::NOTHING);
             let is_live = self.name == LaneName::Live;

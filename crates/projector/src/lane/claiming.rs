@@ -106,7 +106,7 @@ impl<S: Source, T: Target> Worker<'_, S, T> {
             }
             (LaneName::Backlog(_), Some(hi)) => {
                 let begin = behind_hole(source, range.cursor.next);
-                let end = behind_hole(source, begin.plus(settings.piece_events));
+                let end = behind_hole(source, begin.plus(settings.piece(hi.since(begin))));
                 (end < hi).then_some(end)
             }
             (LaneName::Backlog(_), None) => None,
