@@ -22,10 +22,11 @@ mod claiming;
 use std::future::Future;
 use std::time::Duration;
 
-use event::{Position, Stretch, Time};
+use event::{Position, Time};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::contents::Portion;
 use crate::halt::Halt;
 use crate::outage::Pauses;
 use crate::project::Until;
@@ -106,7 +107,7 @@ enum Turn {
 
 /// What a lane does next.
 enum Next {
-    Apply(Stretch),
+    Apply(Portion),
     Turn(Turn),
 }
 

@@ -4,6 +4,7 @@
 //! [`Source`] and [`Target`], and knows neither fjall nor SQL.
 
 mod claim;
+mod contents;
 mod halt;
 mod lane;
 mod lanes;
@@ -23,6 +24,7 @@ mod step;
 mod target;
 pub mod verify;
 
+pub use contents::{Contents, OfKind};
 pub use event::Entry;
 pub use halt::Halt;
 pub use parts::Parts;

@@ -154,3 +154,10 @@ impl Pauses {
         self.failures = 0;
     }
 }
+/// What is told of a stall.
+pub(crate) fn stuck(stalled: Duration) -> String {
+    let seconds = stalled.as_secs();
+    format!(
+        "nothing was committed for {seconds} s, though there is work: the database is very slow, or hangs"
+    )
+}

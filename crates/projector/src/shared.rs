@@ -9,7 +9,7 @@ use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
 use crate::lanes::Work;
-use crate::outage::Outage;
+use crate::outage::{Outage, stuck};
 use crate::parts::Parts;
 use crate::project::Until;
 use crate::pulse::Pulse;
@@ -393,11 +393,4 @@ impl<S: Source, T> Shared<S, T> {
         known.halt.get_or_insert(error);
         self.tell(&known, |_| {});
     }
-}
-
-fn stuck(stalled: Duration) -> String {
-    let seconds = stalled.as_secs();
-    format!(
-        "nothing was committed for {seconds} s, though there is work: the database is very slow, or hangs"
-    )
 }

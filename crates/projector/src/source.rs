@@ -62,6 +62,19 @@ pub trait Source: Send + Sync + 'static {
         limits: ReadLimits,
     ) -> impl Future<Output = Result<Stretch, SourceError>> + Send;
 
+    /// The same, and what `work` makes of it, on a thread where that holds nobody up.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    fn read_and<T: Send + 'static>(
+        &self,
+        from: Position,
+        limits: ReadLimits,
+        work: impl FnOnce(Stretch) -> T + Send + 'static,
+    ) -> impl Future<Output = Result<T, SourceError>> + Send {
+        async move { self.read(from, limits).await.map(work) }
+    }
+
     /// Lets go of what it has given: to free so many events takes time that a lane has not.
     fn discard(&self, stretch: Stretch) {
         drop(stretch);

@@ -5,6 +5,7 @@ use std::time::SystemTime;
 use event::wire::Decoded;
 use event::{Entry, Hole, Position, Stretch, Time};
 
+use crate::contents::{Contents, Portion};
 use crate::halt::Halt;
 use crate::sieve::Sieve;
 use crate::source::SourceError;
@@ -16,6 +17,7 @@ pub(crate) struct Step {
     from: Cursor,
     to: Cursor,
     stretch: Stretch,
+    contents: Box<Contents>,
     /// The time of the last event of a known kind, sent or not.
     time: Option<Time>,
     /// Events that the database would not keep.
@@ -53,7 +55,8 @@ impl Step {
     /// # Errors
     /// [`Halt::Source`] when the answer is to something else than was asked: following it would lose events without
     /// a word.
-    pub(crate) fn new(from: Cursor, stretch: Stretch, hi: Option<Position>) -> Result<Self, Halt> {
+    pub(crate) fn new(from: Cursor, portion: Portion, hi: Option<Position>) -> Result<Self, Halt> {
+        let Portion { stretch, mut contents } = portion;
         let is_answer = match &stretch {
             Stretch::Events(entries) => are_dense(entries, from.next),
             Stretch::Hole(hole) => hole.contains(from.next),
@@ -62,22 +65,32 @@ impl Step {
             let reason = "the log answered with other positions".to_owned();
             return Err(Halt::Source(SourceError::Unreadable { position: from.next, reason }));
         }
+        let read = events_of(&stretch);
         let stretch = match hi {
             Some(hi) => before(stretch, hi),
             None => stretch,
         };
+        if let Stretch::Events(entries) = &stretch
+            && entries.len() as u64 != read
+        {
+            *contents = Contents::of(entries);
+        }
         let to = cursor_after(&stretch, from);
         let time = match &stretch {
             Stretch::Events(entries) => entries.iter().rev().find_map(time_of),
             Stretch::Hole(_) => None,
         };
-        Ok(Self { from, to, stretch, time, expired: 0 })
+        Ok(Self { from, to, stretch, contents, time, expired: 0 })
     }
 
     /// Takes out what is not sent. The cursor is behind it all the same.
     pub(crate) fn sift(mut self, sieve: &Sieve, now: SystemTime) -> Self {
+        let read = self.events();
         if let Stretch::Events(entries) = &mut self.stretch {
             self.expired = sieve.sift(entries, now);
+            if entries.len() as u64 != read {
+                *self.contents = Contents::of(entries);
+            }
         }
         self
     }
@@ -103,7 +116,7 @@ impl Step {
             Stretch::Events(entries) => entries.as_slice(),
             Stretch::Hole(_) => &[],
         };
-        Batch { writer, lo, from: self.from, to: self.to, entries, commit }
+        Batch { writer, lo, from: self.from, to: self.to, entries, contents: &self.contents, commit }
     }
 
     /// What it did, if its transaction took effect.
@@ -118,10 +131,14 @@ impl Step {
 
     /// How many events it sends.
     pub(crate) fn events(&self) -> u64 {
-        match &self.stretch {
-            Stretch::Events(entries) => entries.len() as u64,
-            Stretch::Hole(_) => 0,
-        }
+        events_of(&self.stretch)
+    }
+}
+
+fn events_of(stretch: &Stretch) -> u64 {
+    match stretch {
+        Stretch::Events(entries) => entries.len() as u64,
+        Stretch::Hole(_) => 0,
     }
 }
 
@@ -225,7 +242,7 @@ mod tests {
     fn check(stretch: Stretch, expected: Option<(u64, (u32, u64), u64)>) {
         let told = format!("{stretch:?}");
         let from = Cursor { next: Position(5), digest: Some(Digest { checksum: 6, at: Position(4) }) };
-        let step = Step::new(from, stretch, Some(Position(8))).map(|step| {
+        let step = Step::new(from, Portion::of(stretch), Some(Position(8))).map(|step| {
             let Cursor { next, digest } = step.to();
             let digest = digest.unwrap();
             let unavailable = step.taken(ApplyOutcome::default()).unavailable();

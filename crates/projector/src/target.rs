@@ -8,6 +8,7 @@ use event::{Entry, Position};
 use thiserror::Error;
 use uuid::Uuid;
 
+use crate::contents::Contents;
 use crate::source::LogIdentity;
 
 /// Who has claimed a range: random for every claim.
@@ -160,6 +161,8 @@ pub struct Batch<'a> {
     /// Without any, and with `to` beyond `from`: positions of a hole, or of events that are not sent. Without any,
     /// and with `to` as `from`, the batch only confirms that the range is where it should be.
     pub entries: &'a [Entry],
+    /// What those are.
+    pub contents: &'a Contents,
     /// When it may be called committed.
     pub commit: Commit,
 }

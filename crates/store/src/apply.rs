@@ -17,7 +17,6 @@
 //! claim reads the progress row.
 
 mod batch;
-mod order;
 mod round;
 mod write;
 
@@ -35,7 +34,7 @@ use crate::ledger::{Ledger, Owner};
 use crate::quarantine::{self, Limit, Refusals};
 use crate::rows::Provenance;
 
-pub(crate) use batch::{Counts, of_kind};
+pub(crate) use batch::of_kind;
 pub(crate) use write::{Writers, Written};
 
 /// How long the statements of a batch may take together. Generous: a batch is tens of milliseconds of work, but
@@ -84,13 +83,12 @@ impl Applier {
         owner: Owner,
         batch: &Batch<'_>,
     ) -> Result<ApplyOutcome, ApplyError> {
-        let counts = Counts::of(batch.entries);
-        let making = self.chunks.make(session, &mut self.attached, batch.entries, &counts);
+        let making = self.chunks.make(session, &mut self.attached, batch.entries, batch.contents);
         within(APPLY_LIMIT, "making chunks", making).await.map_err(ApplyError::Target)?;
         let provenance = Provenance { log_no: owner.log_no, host: log.host.as_str() };
         let writing = async {
             let held = self.advance(session, owner, batch).await?;
-            self.write(session, provenance, batch, &counts, held).await.map_err(Failure::Target)
+            self.write(session, provenance, batch, held).await.map_err(Failure::Target)
         };
         let outcome = match within(APPLY_LIMIT, "applying a batch", writing).await {
             Ok(outcome) => outcome,
@@ -129,13 +127,12 @@ impl Applier {
         session: &Session,
         provenance: Provenance<'_>,
         batch: &Batch<'_>,
-        counts: &Counts,
         held: Held,
     ) -> Result<ApplyOutcome, TargetError> {
-        let (log_no, entries) = (provenance.log_no, batch.entries);
+        let (log_no, entries, contents) = (provenance.log_no, batch.entries, batch.contents);
         let mut refusals = Refusals::new(Limit::SchemaError);
-        refusals.add_unknown(entries, counts.unknown)?;
-        let written = self.writers.write(session, provenance, entries, counts, &mut refusals).await?;
+        refusals.add_unknown(entries, contents.unknown())?;
+        let written = self.writers.write(session, provenance, entries, contents, &mut refusals).await?;
         let released = match held {
             Held::Some => quarantine::release(session, log_no, entries, &refusals).await?,
             Held::None => 0,

@@ -13,11 +13,11 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 use event::{Kind, Time};
-use projector::{Entry, ErrorKind, TargetError};
+use projector::{Contents, Entry, ErrorKind, TargetError};
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
-use crate::apply::{Counts, of_kind};
+use crate::apply::of_kind;
 use crate::connect::Session;
 use crate::tables::{TABLES, Table};
 
@@ -93,14 +93,14 @@ impl Chunks {
         session: &Session,
         attached: &mut Attached,
         entries: &[Entry],
-        counts: &Counts,
+        contents: &Contents,
     ) -> Result<(), TargetError> {
         if !attached.0 {
             self.attach(session).await?;
             attached.0 = true;
         }
         for (index, table) in TABLES.into_iter().enumerate() {
-            let Some((from, to)) = counts.of_kind(table.kind).times else { continue };
+            let Some((from, to)) = contents.of_kind(table.kind).times else { continue };
             if self.with(|known| known.is_covered(index, from, to)) {
                 continue;
             }

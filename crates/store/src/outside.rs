@@ -1,10 +1,10 @@
 //! Work on a log's events outside of any range: the session that does it, and how events are written there.
 
 use event::Entry;
-use projector::{LogIdentity, TargetError};
+use projector::{Contents, LogIdentity, TargetError};
 use tokio_postgres::types::Type;
 
-use crate::apply::{Counts, Writers, Written};
+use crate::apply::{Writers, Written};
 use crate::claim::FIND_LOG;
 use crate::connect::{Session, application_name};
 use crate::quarantine::{Limit, Refusals, keep, release};
@@ -47,10 +47,10 @@ pub(crate) async fn write(
     entries: &[Entry],
     limit: Limit,
 ) -> Result<Written, TargetError> {
-    let counts = Counts::of(entries);
+    let contents = Contents::of(entries);
     let mut refusals = Refusals::new(limit);
-    refusals.add_unknown(entries, counts.unknown)?;
-    let written = writers.write(session, provenance, entries, &counts, &mut refusals).await?;
+    refusals.add_unknown(entries, contents.unknown())?;
+    let written = writers.write(session, provenance, entries, &contents, &mut refusals).await?;
     release(session, provenance.log_no, entries, &refusals).await?;
     keep(session, provenance.log_no, entries, &refusals).await?;
     Ok(written)

@@ -32,15 +32,30 @@ impl Source for LogSource {
     }
 
     async fn read(&self, from: Position, limits: ReadLimits) -> Result<Stretch, SourceError> {
+        self.read_and(from, limits, std::convert::identity).await
+    }
+
+    async fn read_and<T: Send + 'static>(
+        &self,
+        from: Position,
+        limits: ReadLimits,
+        mut work: impl FnOnce(Stretch) -> T + Send + 'static,
+    ) -> Result<T, SourceError> {
         let limits = eventlog::ReadLimits { events_max: limits.events_max, bytes_max: limits.bytes_max };
         loop {
             let log = self.0.clone();
-            let read = tokio::task::spawn_blocking(move || log.read(from, limits)).await;
-            match read {
-                Ok(Ok(stretch)) => return Ok(stretch),
+            let reading = move || match log.read(from, limits) {
+                Ok(stretch) => Ok(work(stretch)),
+                Err(error) => Err((error, work)),
+            };
+            match tokio::task::spawn_blocking(reading).await {
+                Ok(Ok(done)) => return Ok(done),
                 // NOTE: a log that has failed works again by itself, and is then as durable as it said.
-                Ok(Err(ReadError::Failed)) => self.0.wait_well().await.map_err(|_| SourceError::Closed)?,
-                Ok(Err(error)) => return Err(source_error(from, &error)),
+                Ok(Err((ReadError::Failed, again))) => {
+                    work = again;
+                    self.0.wait_well().await.map_err(|_| SourceError::Closed)?;
+                }
+                Ok(Err((error, _))) => return Err(source_error(from, &error)),
                 Err(error) if error.is_panic() => {
                     let reason = "reading it panicked, which is a bug".to_owned();
                     return Err(SourceError::Unreadable { position: from, reason });
@@ -52,7 +67,7 @@ impl Source for LogSource {
 
     fn discard(&self, stretch: Stretch) {
         // NOTE: nobody waits for it.
-        let _ = tokio::task::spawn_blocking(move || drop(stretch));
+        drop(tokio::task::spawn_blocking(move || drop(stretch)));
     }
 
     async fn wait_for(&self, position: Position) -> Result<(), SourceError> {

@@ -6,6 +6,7 @@ use event::{Position, Stretch};
 use tokio::time::Instant;
 
 use super::{End, Flush, Next, Turn, Unsettled, Worker, turn_or_halt, unless_stopped};
+use crate::contents::Portion;
 use crate::halt::Halt;
 use crate::source::{ReadLimits, Source, SourceError};
 use crate::step::{Step, Taken, time_of};
@@ -26,14 +27,14 @@ impl<S: Source, T: Target> Worker<'_, S, T> {
         range: &RangeState,
     ) -> Result<Turn, Halt> {
         let mut cursor = range.cursor;
-        let mut ahead = Stretch::NOTHING;
+        let mut ahead = Portion::nothing();
         loop {
-            let stretch = match self.next(ahead, cursor.next, range.hi).await? {
-                Next::Apply(stretch) => stretch,
+            let portion = match self.next(ahead, cursor.next, range.hi).await? {
+                Next::Apply(portion) => portion,
                 Next::Turn(turn) => return Ok(turn),
             };
             let parts = &self.shared.parts;
-            let step = Step::new(cursor, stretch, range.hi)?.sift(&parts.sieve, (parts.now)());
+            let step = Step::new(cursor, portion, range.hi)?.sift(&parts.sieve, (parts.now)());
             if !self.may_send(step.events()).await {
                 return Ok(End::Done.into());
             }
@@ -61,9 +62,9 @@ impl<S: Source, T: Target> Worker<'_, S, T> {
             }
             self.shared.source.discard(step.into_stretch());
             // NOTE: an error of reading ahead comes again when it is that batch's turn.
-            ahead = following.unwrap_or(Stretch::NOTHING);
+            ahead = following.unwrap_or_else(|_| Portion::nothing());
             let is_live = self.name == LaneName::Live;
-            if is_live && ahead.is_nothing() && !self.until.is_reached(cursor.next) {
+            if is_live && ahead.stretch.is_nothing() && !self.until.is_reached(cursor.next) {
                 unless_stopped(self.stop, tokio::time::sleep(self.shared.settings.live_pause)).await;
             }
         }
@@ -89,22 +90,22 @@ impl<S: Source, T: Target> Worker<'_, S, T> {
         };
     }
 
-    async fn read(&self, next: Position, hi: Option<Position>) -> Result<Stretch, SourceError> {
+    async fn read(&self, next: Position, hi: Option<Position>) -> Result<Portion, SourceError> {
         let mut limits = self.shared.settings.batch;
         if let Some(hi) = hi {
             limits.events_max = limits.events_max.min(usize::try_from(hi.since(next)).unwrap_or(usize::MAX));
             if limits.events_max == 0 {
-                return Ok(Stretch::NOTHING);
+                return Ok(Portion::nothing());
             }
         }
         if let (LaneName::Backlog(_), Some(limiter)) = (self.name, &self.shared.limiter) {
             limits = ReadLimits { events_max: limits.events_max.min(limiter.events_max()), ..limits };
         }
-        self.shared.source.read(next, limits).await
+        self.shared.source.read_and(next, limits, Portion::of).await
     }
 
     /// What to do at `next` in a range that ends before `hi`.
-    async fn next(&mut self, ahead: Stretch, next: Position, hi: Option<Position>) -> Result<Next, Halt> {
+    async fn next(&mut self, ahead: Portion, next: Position, hi: Option<Position>) -> Result<Next, Halt> {
         let done = || Ok(Next::Turn(End::Done.into()));
         if self.stop.is_cancelled() {
             return done();
@@ -118,7 +119,7 @@ impl<S: Source, T: Target> Worker<'_, S, T> {
             None if self.is_far_behind(next) => return Ok(Next::Turn(Turn::Next)),
             _ => {}
         }
-        if !ahead.is_nothing() {
+        if !ahead.stretch.is_nothing() {
             return Ok(Next::Apply(ahead));
         }
         match self.wait(next, hi).await {
@@ -170,7 +171,7 @@ impl<S: Source, T: Target> Worker<'_, S, T> {
             () = self.stop.cancelled() => return Ok(Next::Turn(End::Done.into())),
             () = self.shared.merge.notified(), if hi.is_none() => return Ok(Next::Turn(Turn::Next)),
             outcome = wait => match outcome {
-                Err(_) => return Ok(Next::Apply(Stretch::NOTHING)),
+                Err(_) => return Ok(Next::Apply(Portion::nothing())),
                 Ok(durable) => durable?,
             },
         }

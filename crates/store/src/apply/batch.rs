@@ -1,69 +1,29 @@
-//! What a batch has for each table, and the pieces that its events are sent in.
+//! The pieces that a batch's events are sent in, table by table.
 
 use std::ops::RangeInclusive;
 
 use event::wire::Decoded;
-use event::{Event, Kind, Position, Time};
-use projector::Entry;
+use event::{Event, Kind, Position};
+use projector::{Contents, Entry};
 
 use crate::merge::Span;
 use crate::rows::Provenance;
 
-/// What a batch has of each kind: counted in one pass, for the server waits meanwhile.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Counts {
-    kinds: [OfKind; Kind::ALL.len()],
-    /// Events of kinds that this version does not know.
-    pub(crate) unknown: usize,
-}
-
-/// What a batch has of one kind.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct OfKind {
-    /// How many events.
-    pub(crate) count: usize,
-    /// The least and the greatest time; nothing where there is no event.
-    pub(crate) times: Option<(Time, Time)>,
-}
-
-impl Counts {
-    pub(crate) fn of(entries: &[Entry]) -> Self {
-        let mut counts = Self::default();
-        for entry in entries {
-            match &entry.event {
-                Decoded::Event(event) => counts.add(event),
-                Decoded::Unknown { .. } => counts.unknown += 1,
-            }
-        }
-        counts
-    }
-
-    fn add(&mut self, event: &Event) {
-        let Some(of) = self.kinds.get_mut(index(event.kind())) else { return };
-        let time = event.time();
-        of.count += 1;
-        of.times = Some(of.times.map_or((time, time), |(from, to)| (from.min(time), to.max(time))));
-    }
-
-    pub(crate) fn of_kind(&self, kind: Kind) -> OfKind {
-        self.kinds.get(index(kind)).copied().unwrap_or_default()
-    }
-}
-
-/// Wire numbers are dense from 1.
-fn index(kind: Kind) -> usize {
-    usize::from(kind.number()) - 1
-}
-
 /// The entries of one kind.
 pub(crate) fn of_kind(entries: &[Entry], kind: Kind) -> impl Iterator<Item = (Position, &Event)> {
-    entries
-        .iter()
-        .filter_map(|entry| match &entry.event {
-            Decoded::Event(event) => Some((entry.position, event)),
-            Decoded::Unknown { .. } => None,
-        })
-        .filter(move |(_, event)| event.kind() == kind)
+    entries.iter().filter_map(known).filter(move |(_, event)| event.kind() == kind)
+}
+
+/// An event of a known kind.
+fn known(entry: &Entry) -> Option<(Position, &Event)> {
+    match &entry.event {
+        Decoded::Event(event) => Some((entry.position, event)),
+        Decoded::Unknown { .. } => None,
+    }
+}
+
+fn to_usize(place: u32) -> usize {
+    usize::try_from(place).unwrap_or(usize::MAX)
 }
 
 /// Events of one table that are sent together: a run of those that a batch has for it.
@@ -71,20 +31,40 @@ pub(crate) fn of_kind(entries: &[Entry], kind: Kind) -> impl Iterator<Item = (Po
 pub(super) struct Piece<'a> {
     entries: &'a [Entry],
     kind: Kind,
+    /// The order in which the entries of this kind are best sent, for a piece that has all of them.
+    order: Option<&'a [u32]>,
     pub(super) provenance: Provenance<'a>,
     /// How many of the entries are of this kind.
     pub(super) count: usize,
 }
 
 impl<'a> Piece<'a> {
-    /// All events of a kind; `count` is how many there are.
-    pub(super) const fn new(
+    /// All events of a kind that `entries` have, which are `contents`; nothing where there is none.
+    pub(super) fn new(
         entries: &'a [Entry],
+        contents: &'a Contents,
         kind: Kind,
         provenance: Provenance<'a>,
-        count: usize,
-    ) -> Self {
-        Self { entries, kind, provenance, count }
+    ) -> Option<Self> {
+        let order = contents.by_series(kind);
+        let piece = Self { entries, kind, order: Some(order), provenance, count: order.len() };
+        (piece.count > 0).then_some(piece)
+    }
+
+    /// The events in the order in which they are best sent.
+    pub(super) fn rows(&self) -> impl Iterator<Item = (Position, &'a Event)> + use<'a> {
+        let (entries, sorted) = (self.entries, self.order.unwrap_or_default());
+        let sorted = sorted.iter().filter_map(|place| known(entries.get(to_usize(*place))?));
+        // NOTE: one of the two is empty.
+        let others = if self.order.is_some() { &[] } else { entries };
+        sorted.chain(of_kind(others, self.kind))
+    }
+
+    /// Which event is the `row`th of [`Self::rows`], among those of [`Self::events`]; both are counted from 1.
+    pub(super) fn place_of(&self, row: usize) -> Option<usize> {
+        let Some(order) = self.order else { return Some(row) };
+        let place = to_usize(*order.get(row.checked_sub(1)?)?);
+        Some(of_kind(self.entries.get(..=place)?, self.kind).count())
     }
 
     pub(super) fn events(&self) -> impl Iterator<Item = (Position, &'a Event)> + use<'a> {
@@ -104,7 +84,10 @@ impl<'a> Piece<'a> {
         let nth = self.entries.iter().enumerate().filter(|(_, entry)| is_ours(entry)).nth(count);
         let at = nth.map_or(self.entries.len(), |(at, _)| at);
         let (before, after) = self.entries.split_at_checked(at).unwrap_or((self.entries, &[]));
-        [Self { entries: before, count, ..self }, Self { entries: after, count: self.count - count, ..self }]
+        [
+            Self { entries: before, count, order: None, ..self },
+            Self { entries: after, count: self.count - count, order: None, ..self },
+        ]
     }
 
     /// Smaller pieces, in order, none of them empty: the event that COPY counts as `row`, from 1, with what stands
@@ -193,16 +176,36 @@ mod tests {
         positions
     }
 
-    fn piece(entries: &[Entry]) -> Piece<'_> {
+    fn piece<'a>(entries: &'a [Entry], contents: &'a Contents) -> Piece<'a> {
         let provenance = Provenance { log_no: 1, host: "h" };
-        Piece::new(entries, Kind::AgentSample, provenance, entries.len().div_ceil(2))
+        Piece::new(entries, contents, Kind::AgentSample, provenance).unwrap()
+    }
+
+    /// A COPY that is sent by series names a row of its own order.
+    #[test]
+    fn the_named_row_is_found_in_the_order_of_positions() {
+        let mut entries = entries(9);
+        for (entry, name) in entries.iter_mut().step_by(2).zip(["c", "a", "b", "a", "c"]) {
+            let sample = AgentSample { agent_name: name.into(), ..AgentSample::default() };
+            entry.event = Decoded::Event(Event::AgentSample(sample));
+        }
+        let contents = Contents::of(&entries);
+        let whole = piece(&entries, &contents);
+        let sent: Vec<u64> = whole.rows().map(|(position, _)| position.0).collect();
+        assert_eq!(sent, [3, 7, 5, 1, 9]);
+        let places: Vec<_> = (0..=6).map(|row| whole.place_of(row)).collect();
+        assert_eq!(places, [None, Some(2), Some(4), Some(3), Some(1), Some(5), None]);
+        let [part, _] = whole.split_at(2);
+        assert_eq!(part.rows().map(|(position, _)| position.0).collect::<Vec<_>>(), [1, 3]);
+        assert_eq!(part.place_of(2), Some(2));
     }
 
     #[test]
     fn a_refused_piece_comes_back_in_parts() {
         let entries = entries(9);
+        let contents = Contents::of(&entries);
         let check = |row: Option<usize>, parts: &[&[u64]]| {
-            let mut pieces = Pieces::new(piece(&entries));
+            let mut pieces = Pieces::new(piece(&entries, &contents));
             let whole = pieces.next().unwrap();
             assert_eq!(pieces.refused(whole, row), None);
             let found: Vec<Vec<u64>> = std::iter::from_fn(|| pieces.next()).map(positions).collect();
@@ -219,7 +222,8 @@ mod tests {
     #[test]
     fn one_event_is_at_fault_itself() {
         let entries = entries(2);
-        let mut pieces = Pieces::new(piece(&entries));
+        let contents = Contents::of(&entries);
+        let mut pieces = Pieces::new(piece(&entries, &contents));
         let one = pieces.next().unwrap();
         assert_eq!(pieces.refused(one, Some(1)), Some(Position(1)));
         assert!(pieces.next().is_none());

@@ -149,7 +149,7 @@ impl Round {
         before: &str,
     ) -> Result<u64, tokio_postgres::Error> {
         let sql = merge::copy_sql(self.table);
-        copy_in(session, before, &mut self.statement, &sql, piece.provenance, || piece.events()).await
+        copy_in(session, before, &mut self.statement, &sql, piece.provenance, piece.events()).await
     }
 
     /// Merges what is staged; of what is refused, half by half.

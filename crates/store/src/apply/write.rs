@@ -5,16 +5,14 @@
 //! do, and two for each halving otherwise. What turns out to meet its keys goes the way round.
 
 use std::pin::pin;
-use std::sync::OnceLock;
 
 use bytes::{Bytes, BytesMut};
 use event::{Event, Kind, Position};
 use futures_util::SinkExt;
-use projector::{Entry, TargetError};
+use projector::{Contents, Entry, TargetError};
 use tokio_postgres::error::SqlState;
 
-use super::batch::{Counts, Piece, Pieces};
-use super::order::by_series;
+use super::batch::{Piece, Pieces};
 use super::round::Round;
 use crate::connect::{Prepared, Session};
 use crate::copy;
@@ -66,15 +64,12 @@ impl Writers {
         session: &Session,
         provenance: Provenance<'_>,
         entries: &[Entry],
-        counts: &Counts,
+        contents: &Contents,
         refusals: &mut Refusals,
     ) -> Result<Written, TargetError> {
         let mut written = Written::default();
         for writer in &mut self.0 {
-            let kind = writer.kind();
-            let count = counts.of_kind(kind).count;
-            if count > 0 {
-                let piece = Piece::new(entries, kind, provenance, count);
+            if let Some(piece) = Piece::new(entries, contents, writer.kind(), provenance) {
                 written.add(writer.write(session, piece, refusals).await?);
             }
         }
@@ -88,12 +83,9 @@ impl Writers {
         provenance: Provenance<'_>,
         entries: &[Entry],
     ) -> Result<Vec<Position>, TargetError> {
-        let (counts, mut unexplained) = (Counts::of(entries), Vec::new());
+        let (contents, mut unexplained) = (Contents::of(entries), Vec::new());
         for writer in &mut self.0 {
-            let kind = writer.kind();
-            let count = counts.of_kind(kind).count;
-            if count > 0 {
-                let piece = Piece::new(entries, kind, provenance, count);
+            if let Some(piece) = Piece::new(entries, &contents, writer.kind(), provenance) {
                 unexplained.extend(writer.round.look_up(session, piece).await?);
             }
         }
@@ -125,7 +117,7 @@ enum Copied {
     All,
     /// A key was there already, or rows were dropped without a word: the way round tells which.
     NotAll,
-    /// The database refuses an event: the one that COPY counts as `row`, if it names it.
+    /// The database refuses an event: the `row`th of the piece, counted from 1, if it names one.
     Refused { reason: Reason, row: Option<usize> },
 }
 
@@ -199,11 +191,8 @@ impl TableWriter {
         piece: Piece<'_>,
         before: &str,
     ) -> Result<Copied, TargetError> {
-        let order = OnceLock::new();
-        let sent = || order.get_or_init(|| by_series(piece));
-        let rows = || sent().iter().map(|(_, position, event)| (*position, *event));
         let sql = self.table.copy_sql();
-        let copied = copy_in(session, before, &mut self.straight, &sql, piece.provenance, rows).await;
+        let copied = copy_in(session, before, &mut self.straight, &sql, piece.provenance, piece.rows()).await;
         let error = match copied {
             Ok(rows) if rows == piece.count as u64 => return Ok(Copied::All),
             Ok(_) => return Ok(Copied::NotAll),
@@ -213,10 +202,8 @@ impl TableWriter {
             return Ok(Copied::NotAll);
         }
         if let Some(reason) = error::refusal(&error) {
-            // NOTE: the server counts the rows as they were sent, from 1.
-            let nth = error::copy_row(&error).and_then(|row| row.checked_sub(1));
-            let place = nth.and_then(|nth| sent().get(nth)).map(|(place, ..)| place + 1);
-            return Ok(Copied::Refused { reason, row: place });
+            let row = error::copy_row(&error).and_then(|row| piece.place_of(row));
+            return Ok(Copied::Refused { reason, row });
         }
         // Two lanes that send each other's keys in different orders; sorted by key they meet in one.
         if error.code() == Some(&SqlState::T_R_DEADLOCK_DETECTED) {
@@ -231,20 +218,19 @@ pub(super) async fn roll_back(session: &Session) -> Result<(), TargetError> {
     session.roll_back("going back to the savepoint", ROLLBACK_TO).await
 }
 
-/// Runs `before` and the COPY; the first round trip is shared, and used to put the rows in order and to encode the
-/// first of them. Returns how many rows the server took.
+/// Runs `before` and the COPY; the first round trip is shared, and used to encode the first rows. Returns how many rows the server took.
 pub(super) async fn copy_in<'a, R: Iterator<Item = (Position, &'a Event)>>(
     session: &Session,
     before: &str,
     statement: &mut Prepared,
     sql: &str,
     provenance: Provenance<'_>,
-    rows: impl FnOnce() -> R,
+    rows: R,
 ) -> Result<u64, tokio_postgres::Error> {
     let beginning = async {
         // NOTE: what was asked for is sent by another task, which may have to run on this very thread.
         tokio::task::yield_now().await;
-        let mut chunks = Chunks { rows: rows(), provenance, buffer: BytesMut::new(), is_through: false };
+        let mut chunks = Chunks { rows, provenance, buffer: BytesMut::new(), is_through: false };
         copy::header(&mut chunks.buffer);
         let first = chunks.next();
         (chunks, first)

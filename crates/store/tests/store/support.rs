@@ -5,8 +5,8 @@ use std::time::Duration;
 use event::wire::Decoded;
 use event::{AgentSample, Event, HostName, LogId, Position, Resources, State, Time, TokenUsage};
 use projector::{
-    ApplyError, ApplyOutcome, Batch, Claim, ClaimError, Claimed, Commit, Cursor, Digest, Entry, Judge, Lane,
-    LaneName, LogIdentity, RangeState, Target, TargetError, Wanted, WriterId,
+    ApplyError, ApplyOutcome, Batch, Claim, ClaimError, Claimed, Commit, Contents, Cursor, Digest, Entry,
+    Judge, Lane, LaneName, LogIdentity, RangeState, Target, TargetError, Wanted, WriterId,
 };
 use store::testing::{TestDatabase, TestEdition, table_checksum};
 use store::{Extension, Migrate, StoreOptions, TimescaleLane, TimescaleTarget};
@@ -218,13 +218,14 @@ impl Range {
         &mut self,
         entries: Vec<Entry>,
     ) -> Result<ApplyOutcome, ApplyError> {
-        let to = after(&entries, self.cursor);
+        let (to, contents) = (after(&entries, self.cursor), Contents::of(&entries));
         let batch = Batch {
             writer: self.writer,
             lo: self.lo,
             from: self.cursor,
             to,
             entries: &entries,
+            contents: &contents,
             commit: Commit::Flushed,
         };
         let outcome = self.lane.apply(&batch).await?;
@@ -245,6 +246,7 @@ impl Range {
             from: self.cursor,
             to,
             entries: &[],
+            contents: &Contents::default(),
             commit: Commit::Buffered,
         };
         let outcome = self.lane.apply(&batch).await?;
