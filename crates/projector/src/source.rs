@@ -62,7 +62,8 @@ pub trait Source: Send + Sync + 'static {
         limits: ReadLimits,
     ) -> impl Future<Output = Result<Stretch, SourceError>> + Send;
 
-    /// The same, and what `work` makes of it, on a thread where that holds nobody up.
+    /// The same, and what `work` makes of it, on a thread where that holds nobody up. There `spent`, which an earlier
+    /// read gave, is let go first: to free so many events takes time that a lane has not.
     ///
     /// # Errors
     /// As [`Self::read`].
@@ -70,14 +71,11 @@ pub trait Source: Send + Sync + 'static {
         &self,
         from: Position,
         limits: ReadLimits,
+        spent: Stretch,
         work: impl FnOnce(Stretch) -> T + Send + 'static,
     ) -> impl Future<Output = Result<T, SourceError>> + Send {
+        drop(spent);
         async move { self.read(from, limits).await.map(work) }
-    }
-
-    /// Lets go of what it has given: to free so many events takes time that a lane has not.
-    fn discard(&self, stretch: Stretch) {
-        drop(stretch);
     }
 
     /// Waits until `position` is durable, as a hole always is. Asks for a sync when it is there but not durable.

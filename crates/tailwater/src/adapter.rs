@@ -32,21 +32,26 @@ impl Source for LogSource {
     }
 
     async fn read(&self, from: Position, limits: ReadLimits) -> Result<Stretch, SourceError> {
-        self.read_and(from, limits, std::convert::identity).await
+        self.read_and(from, limits, Stretch::NOTHING, std::convert::identity).await
     }
 
     async fn read_and<T: Send + 'static>(
         &self,
         from: Position,
         limits: ReadLimits,
+        mut spent: Stretch,
         mut work: impl FnOnce(Stretch) -> T + Send + 'static,
     ) -> Result<T, SourceError> {
         let limits = eventlog::ReadLimits { events_max: limits.events_max, bytes_max: limits.bytes_max };
         loop {
             let log = self.0.clone();
-            let reading = move || match log.read(from, limits) {
-                Ok(stretch) => Ok(work(stretch)),
-                Err(error) => Err((error, work)),
+            let spent = std::mem::replace(&mut spent, Stretch::NOTHING);
+            let reading = move || {
+                drop(spent);
+                match log.read(from, limits) {
+                    Ok(stretch) => Ok(work(stretch)),
+                    Err(error) => Err((error, work)),
+                }
             };
             match tokio::task::spawn_blocking(reading).await {
                 Ok(Ok(done)) => return Ok(done),
@@ -63,11 +68,6 @@ impl Source for LogSource {
                 Err(_) => return Err(SourceError::Closed),
             }
         }
-    }
-
-    fn discard(&self, stretch: Stretch) {
-        // NOTE: nobody waits for it.
-        drop(tokio::task::spawn_blocking(move || drop(stretch)));
     }
 
     async fn wait_for(&self, position: Position) -> Result<(), SourceError> {

@@ -27,7 +27,7 @@ impl<S: Source, T: Target> Worker<'_, S, T> {
         range: &RangeState,
     ) -> Result<Turn, Halt> {
         let mut cursor = range.cursor;
-        let mut ahead = Portion::nothing();
+        let (mut ahead, mut spent) = (Portion::nothing(), Stretch::NOTHING);
         loop {
             let portion = match self.next(ahead, cursor.next, range.hi).await? {
                 Next::Apply(portion) => portion,
@@ -42,7 +42,7 @@ impl<S: Source, T: Target> Worker<'_, S, T> {
             let batch = step.batch(writer, range.lo, commit);
             self.began = Instant::now();
             let flushed = self.shared.flushed_with(range.lo, step.to().next);
-            let read_ahead = self.read(step.to().next, range.hi);
+            let read_ahead = self.read(step.to().next, range.hi, spent);
             let (applied, following) = tokio::join!(lane.apply(&batch), read_ahead);
             cursor = step.to();
             match applied {
@@ -60,7 +60,7 @@ impl<S: Source, T: Target> Worker<'_, S, T> {
                 }
                 Err(ApplyError::Target(error)) => return turn_or_halt(error),
             }
-            self.shared.source.discard(step.into_stretch());
+            spent = step.into_stretch();
             // NOTE: an error of reading ahead comes again when it is that batch's turn.
             ahead = following.unwrap_or_else(|_| Portion::nothing());
             let is_live = self.name == LaneName::Live;
@@ -90,7 +90,13 @@ impl<S: Source, T: Target> Worker<'_, S, T> {
         };
     }
 
-    async fn read(&self, next: Position, hi: Option<Position>) -> Result<Portion, SourceError> {
+    /// What comes next, read ahead; `spent` is let go.
+    async fn read(
+        &self,
+        next: Position,
+        hi: Option<Position>,
+        spent: Stretch,
+    ) -> Result<Portion, SourceError> {
         let mut limits = self.shared.settings.batch;
         if let Some(hi) = hi {
             limits.events_max = limits.events_max.min(usize::try_from(hi.since(next)).unwrap_or(usize::MAX));
@@ -101,7 +107,7 @@ impl<S: Source, T: Target> Worker<'_, S, T> {
         if let (LaneName::Backlog(_), Some(limiter)) = (self.name, &self.shared.limiter) {
             limits = ReadLimits { events_max: limits.events_max.min(limiter.events_max()), ..limits };
         }
-        self.shared.source.read_and(next, limits, Portion::of).await
+        self.shared.source.read_and(next, limits, spent, Portion::of).await
     }
 
     /// What to do at `next` in a range that ends before `hi`.
@@ -175,7 +181,7 @@ impl<S: Source, T: Target> Worker<'_, S, T> {
                 Ok(durable) => durable?,
             },
         }
-        self.read(next, hi).await.map(Next::Apply)
+        self.read(next, hi, Stretch::NOTHING).await.map(Next::Apply)
     }
 
     /// Waits until a backlog lane may send so many events; false when told to stop.
