@@ -6,13 +6,14 @@
 //! TAILWATER_TEST_DATABASE_URL=$(scripts/timescaledb url) cargo bench --bench project
 //! ```
 //!
-//! Without that variable it says so and ends. A word as argument, `drain` or `live`, leaves the other one out.
+//! Without that variable it says so and ends. A word as argument, `drain`, `live` or `backlog`, leaves the others out.
 //!
 //! | variable | what | unless set |
 //! | --- | --- | --- |
 //! | `BENCH_EVENTS` | events of the backlog | 500,000 |
 //! | `BENCH_ROUNDS` | how often everything about the backlog is measured | 5 |
 //! | `BENCH_BATCH_EVENTS` | most events of a transaction | the projector's own |
+//! | `BENCH_BACKLOG_EVENTS` | events of the large backlog | 10,000,000 |
 //! | `BENCH_LIVE_SECONDS` | how long live events come | 10 |
 //!
 //! criterion is not used: it wants ten samples and more of one thing after the other, and here one sample takes
@@ -100,7 +101,27 @@ fn main() {
     if is_wanted("live") {
         runtime().block_on(live::measure(number("BENCH_LIVE_SECONDS", 10), &mut report));
     }
+    if is_wanted("backlog") {
+        backlog(&mut report);
+    }
     report.print();
+}
+
+/// A backlog that is not small: what it needs of memory, and what the live lane feels of it.
+fn backlog(report: &mut Report) {
+    let events = number("BENCH_BACKLOG_EVENTS", 10_000_000).next_multiple_of(AGENTS);
+    let dir = directory();
+    fill(dir.path(), events);
+    runtime().block_on(async {
+        let database = fresh().await;
+        let drained = drain_elsewhere(dir.path(), &database, LANES).await;
+        assert_eq!((drained.inserted, drained.present), (events, 0), "a drain makes every row");
+        database.drop().await;
+        let rate = format!("{:.0}/s", events as f64 / drained.seconds);
+        report.number(&format!("drain {events}, {LANES} lanes"), &rate, "");
+        report.number("  our peak resident memory", &format!("{:.0} MiB", drained.peak_mib), "<= 96 MiB");
+        live::measure_behind(dir.path(), events, report).await;
+    });
 }
 
 fn number(variable: &str, otherwise: u64) -> u64 {
