@@ -287,6 +287,8 @@ fn chunks_that_the_owner_compressed_are_dropped_when_they_expire() {
     log.start_daemon_with(&["--database-url", &database.url(), "--retention", "90d"]);
     let agents = || database.values::<String>("SELECT agent_name FROM agent_metrics ORDER BY time");
     eventually("what is old is dropped", || (agents() == ["d80", "d1"]).then_some(()));
+    let daemon = log.daemon.as_ref().unwrap();
+    eventually("the pass has ended", || daemon.output().contains("expired was dropped").then_some(()));
     let output = log.stop_daemon();
     let dropped: Vec<&str> = output.lines().filter(|line| line.contains("expired was dropped")).collect();
     assert!(dropped.len() == 1 && dropped[0].contains("agent_metrics 2 chunks"), "{output}");
