@@ -229,10 +229,12 @@ async fn a_digest_at_the_end_of_a_hole_is_compared() {
     assert_eq!(other.target.data(), before);
 }
 
-/// Whatever a hole keeps of its end says nothing of another record in it.
+/// Whatever a hole keeps of its end says nothing of another record in it. One that is gone over tells it itself.
 #[tokio::test(start_paused = true)]
 async fn a_digest_that_a_hole_has_is_told_once_and_not_at_every_claim() {
-    for (hi, kept, doubt) in [(25, Kept::Nothing, DOUBT), (28, Kept::Checksum, HOLE)] {
+    for (hi, kept, doubt, field) in
+        [(25, Kept::Nothing, DOUBT, "position"), (28, Kept::Checksum, HOLE, "not_compared")]
+    {
         let world = applied_up_to(25, 28).await;
         world.log.trim(Position(hi + 1), kept);
         for _ in 0..3 {
@@ -240,20 +242,10 @@ async fn a_digest_that_a_hole_has_is_told_once_and_not_at_every_claim() {
         }
         assert_eq!(world.project().await.unwrap(), counts(28 - hi, hi - 25));
         world.assert_all_applied();
-        let told = |line: &str| world.traces.loud().iter().filter(|told| *told == line).count();
-        assert_eq!(
-            (told(doubt), told(DOUBT) + told(HOLE)),
-            (1, 1),
-            "the hole itself tells of what it begins with"
-        );
-        let warnings = world.traces.of(Level::WARN);
-        let warning = warnings.iter().find(|warning| warning.message == doubt).unwrap();
-        if doubt == DOUBT {
-            assert_eq!(warning.fields["position"], "25");
-            assert_eq!(warning.fields["reason"], format!("positions 1 to {hi} are a hole (trimmed)"));
-        } else {
-            assert_eq!((warning.number("from"), warning.number("not_compared")), (26, 25));
-        }
+        let mut told = world.traces.of(Level::WARN);
+        told.retain(|told| told.message != AWAY);
+        let messages: Vec<_> = told.iter().map(|told| told.message.as_str()).collect();
+        assert_eq!((messages.as_slice(), told[0].fields[field].as_str()), ([doubt].as_slice(), "25"));
     }
 }
 
