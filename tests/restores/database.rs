@@ -1,13 +1,15 @@
 //! A database that came back from a dump: it is brought up by the projection itself.
 
+use std::process::Stdio;
+
 use serde_json::{Value, json};
 
-use crate::support::database::Database;
+use crate::support::database::{Database, PrivateServer, with_database, with_user};
 use crate::support::dump::Dump;
 use crate::support::ledger::{CONTENT, Mix};
 use crate::support::log::{Log, check_error};
 use crate::support::random::Random;
-use crate::support::scene::{AWAY, check_counts};
+use crate::support::scene::{AWAY, RANGES, check_counts};
 use crate::support::{aged, agent_lines, eventually, json, stderr, tailwater};
 use crate::{
     agents, bad, check_as_replayed, command, eventually_live, import, interrupted_replay, project, run,
@@ -41,6 +43,33 @@ fn an_older_dump_is_brought_up_without_a_word() {
         assert!(verified.status.success(), "{}", stderr(&verified));
         check_as_replayed(&log, &database);
     }
+}
+
+/// The dump was made in the middle of a backlog, with a lane at work: it has several ranges, and sessions that are gone.
+#[test]
+fn a_dump_from_the_middle_of_a_backlog_is_brought_up() {
+    const EVENTS: u64 = 60_000;
+    let Some(database) = Database::create() else { return };
+    let log = Log::new(false);
+    import(&log, &agent_lines("a", EVENTS));
+    let mut projecting = command(&log, &database, &["project", "--until-head", "--rate", "8000"]);
+    let mut child = projecting.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let is_made = "SELECT to_regclass('tailwater_ranges') IS NOT NULL";
+    let is_worked = "SELECT count(*) FROM tailwater_ranges WHERE hi IS NOT NULL AND next > lo";
+    eventually("a backlog lane is at work", || {
+        (database.value::<bool>(is_made) && database.value::<i64>(is_worked) > 0).then_some(())
+    });
+    let dump = Dump::of(&database);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let Some(dump) = dump else { return };
+    dump.restore_into(&database);
+    let there = database.value::<i64>("SELECT count(*) FROM agent_metrics").unsigned_abs();
+    let ranges = database.values::<String>(RANGES);
+    assert!((1..EVENTS).contains(&there) && ranges.len() > 1, "{there} {ranges:?}");
+    project(&log, &database, &[("inserted", EVENTS - there), ("present", 0), ("unavailable", 0)]);
+    assert_eq!(database.values::<String>(RANGES), [format!("1 {}", EVENTS + 1)]);
+    verify(&log, &database, 0, [EVENTS, 0, 0, 0, 0]);
 }
 
 /// By the daemon and by `project`.
@@ -195,4 +224,33 @@ fn a_daemon_that_comes_into_a_restore_waits_for_its_end() {
     let told = bad(&output);
     assert!(told.len() == 1 && told[0].contains(AWAY) && told[0].contains(words), "{output}");
     verify(&log, &database, 0, [20, 0, 0, 0, 0]);
+}
+
+/// As the manual has it: nobody but a superuser gets in while the dump comes back, and the daemon records on.
+#[test]
+fn a_database_that_only_a_superuser_may_enter_yet_is_waited_for() {
+    let Some(server) = PrivateServer::up() else { return };
+    server.execute("CREATE ROLE me LOGIN");
+    server.execute("CREATE DATABASE stats OWNER me CONNECTION LIMIT 0");
+    let url = with_user(&with_database(server.url(), "stats"), "me");
+    let mut log = Log::new(false);
+    log.start_daemon_with(&["--database-url", &url]);
+    let wait_for = |error: &str| {
+        eventually(error, || {
+            let projection = log.status()["projection"].clone();
+            let is_told = projection["error"].as_str().is_some_and(|told| told.contains(error));
+            (projection["state"] == "waiting" && is_told).then_some(())
+        });
+    };
+    wait_for("too many connections for database");
+    server.execute_in("stats", "CREATE EXTENSION timescaledb; SELECT timescaledb_pre_restore()");
+    log.record_agents("meanwhile", 20);
+    server.execute("ALTER DATABASE stats CONNECTION LIMIT -1");
+    wait_for("a dump is being restored");
+    server.execute_in("stats", "SELECT timescaledb_post_restore()");
+    eventually_live(&log);
+    assert_eq!(server.values_of::<i64>("stats", "SELECT count(*) FROM agent_metrics"), [20]);
+    let output = log.stop_daemon();
+    let told = bad(&output);
+    assert!(told.len() == 1 && told[0].contains(AWAY), "one outage: {output}");
 }

@@ -4,10 +4,13 @@ use serde_json::json;
 
 use crate::support::database::Database;
 use crate::support::dump::Dump;
+use crate::support::ledger::Mix;
 use crate::support::log::{Log, check_error};
+use crate::support::random::Random;
 use crate::support::{eventually, json, stderr, tailwater};
 use crate::{
-    agents, bad, check_as_replayed, eventually_live, interrupted_replay, project, run, start_daemon, verify,
+    agents, bad, check_as_replayed, eventually_live, import, interrupted_replay, project, run, start_daemon,
+    verify,
 };
 
 /// Told by the daemon, by `status`, by `project` and by `verify`; then adopted while the daemon runs.
@@ -46,6 +49,27 @@ fn an_older_copy_of_the_log_halts_and_is_adopted() {
     let told = bad(&output);
     assert!(told.len() == 1 && told[0].contains("ERROR"), "the halt, once: {output}");
     project(&older, &database, &[("read", 0)]);
+}
+
+/// Every kind, and snapshots of the same calls on both ways: each event of the adopted copy is in the database, or has lost there.
+#[test]
+fn what_is_adopted_is_verified_whatever_the_database_had() {
+    let Some(database) = Database::create() else { return };
+    let (log, mut mix) = (Log::new(false), Mix::new("m", Random::new(11)));
+    import(&log, &mix.lines("before", 800));
+    let older = Log::copy_of(&log);
+    import(&log, &mix.lines("lost", 600));
+    project(&log, &database, &[("read", 1_400)]);
+    let mut other_way = Mix::new("m", Random::new(12));
+    import(&older, &other_way.lines("anew", 1_000));
+    older.ask(&["adopt"]);
+    project(&older, &database, &[("read", 1_800)]);
+    let verified = run(&older, &database, &["verify"]);
+    assert!(verified.status.success(), "{}", stderr(&verified));
+    assert_eq!(
+        json(&run(&older, &database, &["verify", "--mend", "--format", "json"]))["mended"]["replayed"],
+        0
+    );
 }
 
 /// The other way out: what this copy has, and nothing else. An unfinished replay of the log as it was is in the way.
