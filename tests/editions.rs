@@ -9,7 +9,7 @@ use store::testing::TestEdition;
 use support::database::Database;
 use support::log::Log;
 use support::scene::{RANGES, check_counts, is_bad};
-use support::{agent_lines, eventually, json, record, stderr, stdout, tailwater};
+use support::{aged, agent_lines, eventually, json, record, stderr, stdout, tailwater};
 
 /// How many events of every kind but gaps, which nobody records by hand, [`lines`] has.
 const EVENTS: u64 = 600 + 60 + 60 + 60 + 60;
@@ -170,6 +170,37 @@ fn what_is_refused_waits_in_quarantine(edition: TestEdition) {
     assert_eq!(database.value::<i64>("SELECT count(*) FROM agent_metrics"), 13);
 }
 
+/// A replay fills it; what somebody has deleted there is found, told and sent again, and nothing else is.
+fn it_is_filled_by_a_replay_verified_and_mended(edition: TestEdition) {
+    let Some(database) = Database::create_in(edition) else { return };
+    let log = Log::new(false);
+    assert_eq!(json(&record(&log.data(), &lines(5)))["accepted"], EVENTS);
+    let answer = json(&run(&log, &database, &["replay", "--json"]));
+    check_counts(&answer);
+    assert_eq!((&answer["read"], &answer["inserted"]), (&value!(EVENTS), &value!(EVENTS)), "{answer}");
+    let all = rows(&database);
+    assert_eq!(all, "600 60 60 60 60 300");
+    // The progress was the replay's: the projection finds everything there.
+    assert_eq!(project(&log, &database)["present"], EVENTS);
+    let verify = |arguments: &[&str], code: i32, expected: [u64; 3]| {
+        let output = run(&log, &database, &[&["verify", "--format", "json"], arguments].concat());
+        assert_eq!(output.status.code(), Some(code), "{}", stderr(&output));
+        let answer: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let found = ["events", "missing", "extra"].map(|name| answer[name].as_u64().unwrap());
+        assert_eq!(found, expected, "{answer}");
+        answer["mended"]["inserted"].as_u64()
+    };
+    verify(&[], 0, [EVENTS, 0, 0]);
+    database.execute(
+        "DELETE FROM agent_metrics WHERE agent_name = 'b' AND time >= '2026-01-02T00:02:00Z';
+         DELETE FROM token_metrics WHERE message_id = 'msg_7'",
+    );
+    verify(&[], 1, [EVENTS, 181, 0]);
+    assert_eq!(verify(&["--mend"], 0, [EVENTS, 181, 0]), Some(181));
+    assert_eq!(rows(&database), all);
+    assert_eq!(verify(&["--mend"], 0, [EVENTS, 0, 0]), Some(0));
+}
+
 /// An idle lane confirms its range: that leaves a sign of life, and a lost range is found out without an event.
 fn a_daemon_lives_with_it(edition: TestEdition) {
     let Some(database) = Database::create_in(edition) else { return };
@@ -240,6 +271,32 @@ fn chunks_that_the_owner_compressed_are_written_as_any_others() {
     assert!(!output.lines().any(is_bad), "{output}");
 }
 
+/// Under the Timescale licence only: a chunk goes by the retention as any other, compressed or not.
+#[test]
+fn chunks_that_the_owner_compressed_are_dropped_when_they_expire() {
+    let Some(database) = Database::create_in(TestEdition::Licensed) else { return };
+    let mut log = Log::new(false);
+    json(&record(&log.data(), &aged(&[400, 100, 80, 1])));
+    project(&log, &database);
+    let settings =
+        "timescaledb.compress_segmentby = 'agent_name, host', timescaledb.compress_orderby = 'time'";
+    database.execute(&format!("ALTER TABLE agent_metrics SET (timescaledb.compress, {settings})"));
+    let compressed: i64 =
+        database.value("SELECT count(compress_chunk(chunk)) FROM show_chunks('agent_metrics') AS chunk");
+    assert_eq!(compressed, 4);
+    log.start_daemon_with(&["--database-url", &database.url(), "--retention", "90d"]);
+    let agents = || database.values::<String>("SELECT agent_name FROM agent_metrics ORDER BY time");
+    eventually("what is old is dropped", || (agents() == ["d80", "d1"]).then_some(()));
+    let daemon = log.daemon.as_ref().unwrap();
+    eventually("the pass has ended", || daemon.output().contains("expired was dropped").then_some(()));
+    let output = log.stop_daemon();
+    let dropped: Vec<&str> = output.lines().filter(|line| line.contains("expired was dropped")).collect();
+    assert!(dropped.len() == 1 && dropped[0].contains("agent_metrics 2 chunks"), "{output}");
+    assert!(!output.lines().any(is_bad), "{output}");
+    let left: i64 = database.value("SELECT count(*) FROM show_chunks('agent_metrics')");
+    assert_eq!(left, 2);
+}
+
 /// Makes the tests. The server of the Timescale licence takes seconds to start: its checks share it, one after the other.
 macro_rules! in_every_edition {
     ($($check:ident),+ $(,)?) => {
@@ -275,5 +332,6 @@ in_every_edition!(
     every_query_is_answered,
     lanes_beside_each_other_fill_it,
     what_is_refused_waits_in_quarantine,
+    it_is_filled_by_a_replay_verified_and_mended,
     a_daemon_lives_with_it,
 );

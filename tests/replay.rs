@@ -10,22 +10,11 @@ use std::process::{Child, Command, Output, Stdio};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use support::database::{Database, PrivateServer, with_database};
-use support::ledger::Mix;
+use support::ledger::{CONTENT, Mix};
 use support::log::{Log, check_error};
 use support::random::Random;
 use support::scene::{check_counts, is_bad};
 use support::{agent_line, eventually, json, stderr, stdout, tailwater};
-
-/// What a log's tables hold: every column but the log's number, which is a matter of what came first into a database.
-const CONTENT: &str = "SELECT md5(string_agg(line, E'\\n' ORDER BY line COLLATE \"C\")) FROM (
-    SELECT concat('agent_metrics ', to_jsonb(t) - 'log_no') AS line FROM agent_metrics t
-    UNION ALL SELECT concat('system_metrics ', to_jsonb(t) - 'log_no') FROM system_metrics t
-    UNION ALL SELECT concat('channel_metrics ', to_jsonb(t) - 'log_no') FROM channel_metrics t
-    UNION ALL SELECT concat('token_metrics ', to_jsonb(t) - 'log_no') FROM token_metrics t
-    UNION ALL SELECT concat('agent_states ', to_jsonb(t) - 'log_no') FROM agent_states t
-    UNION ALL SELECT concat('gaps ', to_jsonb(t) - 'log_no') FROM gaps t
-    UNION ALL SELECT concat_ws(' ', 'quarantine', position, kind, sqlstate, record) FROM tailwater_quarantine
-) AS lines";
 
 /// The projection's own progress.
 const RANGES: &str = "SELECT concat_ws(' ', lo, next, hi, digest, writer) FROM tailwater_ranges ORDER BY lo";

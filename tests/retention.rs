@@ -5,28 +5,15 @@
 mod support;
 
 use std::process::Command;
-use std::time::SystemTime;
 
-use event::Time;
 use serde_json::Value;
 use support::database::Database;
 use support::log::{Log, both, check_error};
 use support::scene::{check_counts, is_bad};
-use support::{eventually, json, stdout, tailwater};
+use support::{aged, eventually, json, stdout, tailwater};
 
-const DAY_MICROS: i64 = 86_400_000_000;
 /// How many days old the events are: two halves around 90 days, neither near it.
 const AGES: [i64; 6] = [400, 100, 93, 80, 1, 0];
-
-/// One sample for each of these ages, in days; its agent's name tells it.
-fn aged(ages: &[i64]) -> String {
-    let now = Time::from(SystemTime::now());
-    let line = |age: &i64| {
-        let time = now.plus_micros(-age * DAY_MICROS);
-        format!(r#"{{"kind":"agent_sample","time":"{time}","agent_name":"d{age}","cpu_percent":1}}"#) + "\n"
-    };
-    ages.iter().map(line).collect()
-}
 
 fn import(log: &Log, ages: &[i64]) {
     let output = log.import(aged(ages).as_bytes());

@@ -41,6 +41,17 @@ pub const ROWS: &str = "SELECT 'agent_metrics ' || position || ' ' || role FROM 
     UNION ALL SELECT 'channel_metrics ' || position || ' ' || channel_name FROM channel_metrics
     UNION ALL SELECT 'token_metrics ' || position || ' ' || session_id FROM token_metrics";
 
+/// What a log's tables hold: every column but the log's number, which is a matter of what came first into a database.
+pub const CONTENT: &str = "SELECT md5(string_agg(line, E'\\n' ORDER BY line COLLATE \"C\")) FROM (
+    SELECT concat('agent_metrics ', to_jsonb(t) - 'log_no') AS line FROM agent_metrics t
+    UNION ALL SELECT concat('system_metrics ', to_jsonb(t) - 'log_no') FROM system_metrics t
+    UNION ALL SELECT concat('channel_metrics ', to_jsonb(t) - 'log_no') FROM channel_metrics t
+    UNION ALL SELECT concat('token_metrics ', to_jsonb(t) - 'log_no') FROM token_metrics t
+    UNION ALL SELECT concat('agent_states ', to_jsonb(t) - 'log_no') FROM agent_states t
+    UNION ALL SELECT concat('gaps ', to_jsonb(t) - 'log_no') FROM gaps t
+    UNION ALL SELECT concat_ws(' ', 'quarantine', position, kind, sqlstate, record) FROM tailwater_quarantine
+) AS lines";
+
 impl Ledger {
     /// A request is about to be sent.
     pub fn send(&self, request: &str, count: u64) {

@@ -4,6 +4,7 @@
 pub mod client;
 pub mod daemon;
 pub mod database;
+pub mod dump;
 pub mod files;
 pub mod ledger;
 pub mod log;
@@ -16,8 +17,9 @@ pub mod scene;
 use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
+use event::Time;
 use serde_json::Value;
 
 /// The binary under test, with an environment of its own.
@@ -82,6 +84,16 @@ pub fn agent_line(agent: &str, second: u64, cpu: f64) -> String {
 /// The samples of one agent, a second apart.
 pub fn agent_lines(agent: &str, count: u64) -> String {
     (0..count).map(|second| agent_line(agent, second, 1.0)).collect()
+}
+
+/// One sample for each of these ages, in days; its agent's name tells it.
+pub fn aged(ages: &[i64]) -> String {
+    let now = Time::from(SystemTime::now());
+    let line = |age: &i64| {
+        let time = now.plus_micros(-age * 86_400_000_000);
+        format!(r#"{{"kind":"agent_sample","time":"{time}","agent_name":"d{age}","cpu_percent":1}}"#) + "\n"
+    };
+    ages.iter().map(line).collect()
 }
 
 /// Looks again and again until `look` gives something; a test that waits too long has failed.

@@ -6,6 +6,7 @@
 //! the same record          go
 //! another record           halt: diverged
 //! a hole that ends there   the same by the checksum that the hole kept, or as above
+//! a hole that holds next   cannot be told: go on; who goes over the hole says so with it
 //! any other hole           cannot be told: go on, and say so once
 //! an unreadable record     cannot be told: go on, and say so once
 //! nothing                  halt: the log is behind its database
@@ -57,6 +58,8 @@ pub(crate) fn check_range(source: &impl Source, range: &RangeState) -> Result<Op
     match source.find(at) {
         Ok(Found::Record(found)) => compare(digest, found),
         Ok(Found::Hole(Hole { hi, checksum: Some(found), .. })) if hi == at => compare(digest, found),
+        // NOTE: the next step goes over this hole, and warns of it once for all.
+        Ok(Found::Hole(Hole { hi, .. })) if hi >= next => Ok(None),
         Ok(Found::Hole(hole)) => Ok(Some(Doubt { at, reason: in_hole(&hole) })),
         // NOTE: only durable positions are applied, so a log that has none there was another one, and grows.
         Ok(Found::Nothing) => Err(behind(next, ends.durable.next())),
@@ -169,8 +172,12 @@ mod tests {
         check(26, hole(25, Some(7)), "");
         check(26, hole(25, Some(8)), different);
         check(26, hole(25, None), "25: positions 1 to 25 are a hole (trimmed)");
-        check(26, hole(29, Some(7)), "25: positions 1 to 29 are a hole (trimmed)");
-        check(26, hole(29, Some(8)), "25: positions 1 to 29 are a hole (trimmed)");
+        check(30, hole(29, None), "25: positions 1 to 29 are a hole (trimmed)");
+        check(30, hole(29, Some(7)), "25: positions 1 to 29 are a hole (trimmed)");
+        check(30, hole(29, Some(8)), "25: positions 1 to 29 are a hole (trimmed)");
+        // The warning of the hole tells it.
+        check(26, hole(29, Some(7)), "");
+        check(29, hole(29, Some(8)), "");
         check(26, None, "25: position 25 of the log cannot be read: the checksum differs");
         check(31, Some(Found::Record(7)), "");
         check(32, Some(Found::Record(7)), "log behind database: ");

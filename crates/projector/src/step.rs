@@ -27,7 +27,7 @@ pub(crate) struct Step {
 /// A hole that a step goes over, from where the range was.
 #[derive(Clone, Copy, Debug)]
 struct Skipped {
-    from: Position,
+    from: Cursor,
     hole: Hole,
 }
 
@@ -123,7 +123,7 @@ impl Step {
     pub(crate) fn taken(&self, outcome: ApplyOutcome) -> Taken {
         let skipped = match self.stretch {
             Stretch::Events(_) => None,
-            Stretch::Hole(hole) => Some(Skipped { from: self.from.next, hole }),
+            Stretch::Hole(hole) => Some(Skipped { from: self.from, hole }),
         };
         let Self { from, to, time, expired, .. } = *self;
         Taken { sent: self.events(), expired, time, from, to, outcome, skipped }
@@ -155,7 +155,7 @@ impl Taken {
     ///
     /// NOTE: counted from where the range was: what lies before it in the hole was applied when it was there.
     pub(crate) fn unavailable(&self) -> u64 {
-        self.skipped.map_or(0, |Skipped { from, hole }| hole.hi.next().since(from))
+        self.skipped.map_or(0, |Skipped { from, hole }| hole.hi.next().since(from.next))
     }
 
     /// The position behind the hole, if it went over one.
@@ -164,17 +164,20 @@ impl Taken {
     }
 
     /// Warns of the hole, if it went over one: once for each, when it is known to be behind the range. The events
-    /// were recorded between these two times, as far as they are known.
+    /// were recorded between these two times, as far as they are known. `not_compared` is the last applied position where
+    /// the hole has that one too, so that nobody can say whether database and log belong together.
     pub(crate) fn warn_of_hole(&self, after: Option<Time>, before: Option<Time>) {
         let Some(Skipped { from, hole }) = self.skipped else { return };
+        let not_compared = from.digest.map(|digest| digest.at).filter(|at| hole.contains(*at));
         let told = |time: Option<Time>| time.map_or_else(|| "unknown".to_owned(), |time| time.to_string());
         tracing::warn!(
-            %from,
+            from = %from.next,
             to = %hole.hi,
             events = self.unavailable(),
             cause = %hole.cause,
             after = told(after),
             before = told(before),
+            not_compared = not_compared.map(|at| at.0),
             "the log has a hole: these events are gone, and did not reach the database; going on behind it",
         );
     }

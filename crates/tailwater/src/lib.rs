@@ -110,8 +110,13 @@ fn variable(name: &str) -> Option<String> {
 /// Traces go to standard error. `TAILWATER_TRACE` chooses, as in `info,store=debug`; the daemon says what
 /// changes, a command only what is wrong.
 fn trace_to_stderr(cli: &Cli) {
-    // NOTE: `project` tells of outages itself, with a daemon and without.
-    let own = if matches!(cli.command, Command::Run(_)) { "info" } else { "warn,projector=error" };
+    // NOTE: `project` tells of outages itself, with a daemon and without; of events that are gone, and of what cannot be
+    // compared, the projector does.
+    let own = match cli.command {
+        Command::Run(_) => "info",
+        Command::Project(_) => "warn,projector=error,projector::step=warn,projector::claim=warn",
+        _ => "warn,projector=error",
+    };
     // NOTE: what fjall and the database clients have to say reaches the operator through our own errors.
     let default = format!("{own},fjall=off,lsm_tree=off,sqlx=off,tokio_postgres=off");
     let filter = match variable("TAILWATER_TRACE").filter(|text| !text.is_empty()) {

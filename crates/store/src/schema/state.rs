@@ -19,7 +19,7 @@ pub(crate) enum State {
     Current,
     /// These migrations are missing.
     Behind(Vec<Migration>),
-    /// Something that must not be touched.
+    /// Something that must not be touched, or not now.
     Refused(TargetError),
 }
 
@@ -42,7 +42,7 @@ const OWN_TABLES: [&str; 6] = [
 /// Whose presence tells that the tables of our names are ours.
 pub(crate) const LOGS_TABLE: &str = "tailwater_logs";
 
-/// Reads it: four round trips, no locks. In a transaction, for its settings: which schema is ours is one of them.
+/// Reads it: five round trips, no locks. In a transaction, for its settings: which schema is ours is one of them.
 ///
 /// NOTE: within a limit, as every connect begins with it: a server that is reached and does not answer would keep a lane
 /// for ever.
@@ -61,6 +61,10 @@ pub(crate) async fn state(
 }
 
 async fn read(session: &Session, migrator: &Migrator) -> Result<State, TargetError> {
+    // NOTE: tables and ranges that are made while a dump comes back collide with those of the dump.
+    if is_being_restored(session).await? {
+        return Ok(State::Refused(being_restored()));
+    }
     let present = present_tables(session).await?;
     let is_present = |name: &str| present.iter().any(|present| present == name);
     if !is_present(LOGS_TABLE)
@@ -70,6 +74,14 @@ async fn read(session: &Session, migrator: &Migrator) -> Result<State, TargetErr
     }
     let applied = if is_present(MIGRATIONS_TABLE) { applied(session).await? } else { Vec::new() };
     Ok(compare(migrator, &applied))
+}
+
+/// Whether TimescaleDB was told that a dump comes back into this database.
+async fn is_being_restored(session: &Session) -> Result<bool, TargetError> {
+    let sql = "SELECT coalesce(current_setting('timescaledb.restoring', true) = 'on', false)";
+    let row =
+        session.client().query_typed_one(sql, &[]).await.map_err(|error| session.error(TRIED, error))?;
+    row.try_get(0).map_err(|error| session.error(TRIED, error))
 }
 
 /// Which tables of our names there are in the schema where ours would be made.
@@ -111,6 +123,12 @@ fn compare(migrator: &Migrator, applied: &[Applied]) -> State {
         .map(|known| Migration { version: known.version, description: known.description.to_string() })
         .collect();
     if pending.is_empty() { State::Current } else { State::Behind(pending) }
+}
+
+fn being_restored() -> TargetError {
+    let message = "a dump is being restored into the database (timescaledb.restoring is on); wait for its end, which is \
+                   `SELECT timescaledb_post_restore()` there";
+    TargetError::new(ErrorKind::Retry, message)
 }
 
 fn foreign(table: &str) -> TargetError {
