@@ -79,8 +79,11 @@ pub async fn measure_behind(dir: &Path, backlog: u64, report: &mut Report) {
     let appending = tokio::task::spawn_blocking(move || {
         append(&appending, live_samples(), |_| !until.load(Ordering::Relaxed))
     });
-    let newest =
-        format!("{NEWEST} WHERE agent_name = '{LIVE_AGENT}' AND host = 'bench' AND time >= '{LIVE_BEGIN}'");
+    // By the primary key: the last of the live agent's rows, however many there are.
+    let newest = format!(
+        "SELECT coalesce((SELECT position FROM agent_metrics WHERE agent_name = '{LIVE_AGENT}' AND host = 'bench'
+             AND time >= '{LIVE_BEGIN}' ORDER BY time DESC LIMIT 1), 0)"
+    );
     let (head, until) = (log.clone(), Arc::clone(&is_drained));
     let is_last = move |seen| until.load(Ordering::Relaxed) && seen >= head.ends().next.before();
     let polling = tokio::spawn(poll(client, newest, is_last));
