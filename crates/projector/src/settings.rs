@@ -38,11 +38,11 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// How much of a range a lane takes of which so many positions are open: half of its share, but at least a batch.
+    /// How much of a range a lane takes of which so many positions are open: its share, in whole batches.
     pub(crate) fn piece(&self, open: u64) -> u64 {
-        let lanes = u64::from(self.backlog_lanes.max(1));
-        let least = (self.batch.events_max as u64).min(self.piece_events);
-        (open / (lanes * 2)).clamp(least, self.piece_events)
+        let share = open / u64::from(self.backlog_lanes.max(1));
+        let batch = (self.batch.events_max as u64).max(1);
+        share.next_multiple_of(batch).max(batch).min(self.piece_events)
     }
 }
 
@@ -76,10 +76,11 @@ mod tests {
         let settings = Settings { backlog_lanes: 2, ..Settings::default() };
         let check = |open: u64, piece: u64| assert_eq!(settings.piece(open), piece, "{open}");
         check(10_000_000, 200_000);
-        check(800_001, 200_000);
-        check(400_000, 100_000);
-        check(80_000, 20_000);
-        check(79_000, 20_000);
+        check(400_001, 200_000);
+        check(300_000, 160_000);
+        check(140_000, 80_000);
+        check(40_000, 20_000);
+        check(39_000, 20_000);
         check(1, 20_000);
     }
 }
