@@ -5,6 +5,7 @@ pub mod client;
 pub mod daemon;
 pub mod database;
 pub mod files;
+pub mod havoc;
 pub mod ledger;
 pub mod log;
 pub mod network;
@@ -12,6 +13,7 @@ pub mod oracle;
 pub mod random;
 pub mod relay;
 pub mod scene;
+pub mod writer;
 
 use std::io::Write;
 use std::path::Path;
