@@ -23,7 +23,7 @@ use crate::support::{stderr, stdout, tailwater, within};
 /// How long a command may take, with all its interruptions.
 const PATIENCE: Duration = Duration::from_secs(400);
 const PAUSE: Duration = Duration::from_millis(200);
-/// Rows are deleted among the newest events, which no trim takes meanwhile.
+/// Rows are deleted among the newest events.
 const NEWEST: u64 = 5_000;
 const KINDS: [&str; 4] = ["agent_sample", "agent_state", "channel_sample", "token_usage"];
 const TABLES: [&str; 4] = ["agent_metrics", "agent_states", "channel_metrics", "token_metrics"];
@@ -289,11 +289,12 @@ impl<'a> Operator<'a> {
 
     /// Takes rows away, has them found and replayed, and verifies that they are back.
     fn mend(&mut self) {
-        let head = self.findings.next();
-        let (least, rest) = (head.saturating_sub(NEWEST), self.random.between(0, 6));
+        // NOTE: what was trimmed cannot be replayed.
+        let least = self.findings.next().saturating_sub(NEWEST).max(self.findings.first);
+        let rest = self.random.between(0, 6);
         let mut deleted = 0;
         for table in TABLES {
-            let sql = format!("DELETE FROM {table} WHERE position > {least} AND position % 7 = {rest}");
+            let sql = format!("DELETE FROM {table} WHERE position >= {least} AND position % 7 = {rest}");
             deleted += within(PATIENCE, PAUSE, "rows are deleted", || {
                 let _up = self.is_up.read().expect("no panic");
                 // NOTE: the projection and this session can be in each other's way; one of them is told so.
