@@ -6,7 +6,8 @@
 //!
 //! One test, `TAILWATER_SOAK_SECONDS` long (30), with the choices of `TAILWATER_SOAK_SEED` (a new one, which is printed):
 //! the same seed gives the same plan and the same events; what the machine makes of them differs. In the first half the
-//! daemon is killed as well; in the second it lives, so that its memory can be watched, and all else goes on.
+//! daemon is killed as well; in the second it lives, so that its memory can be
+//! watched, and all else goes on; a run of two minutes and more warms it up first.
 #![cfg(test)]
 
 mod operator;
@@ -28,7 +29,7 @@ use support::ledger::{Ledger, Mix, REFUSE_POISON, ROWS, Rows, logged, rows};
 use support::scene::check_counts;
 use support::writer::{StopOnDrop, Writer};
 use support::{stderr, tailwater};
-use vitals::Vitals;
+use vitals::{Vitals, WARM};
 
 /// The database that only replays fill.
 const SECOND: &str = "second";
@@ -36,6 +37,8 @@ const SECOND: &str = "second";
 const PAUSE_MILLIS: u64 = 900;
 /// How many events a writer may poison. NOTE: a thousand in an hour, and the projection halts.
 const POISON_MAX: u64 = 200;
+/// A run of so many seconds takes the time to warm the daemon's second half up.
+const LONG: u64 = 120;
 /// What the daemon may warn of besides outages.
 const KNOWN: [&str; 1] = ["the database refuses events for their content"];
 /// Every row of a table, as `<table> <position> <checksum of its content>`. NOTE: a log's number is a matter of which
@@ -131,11 +134,15 @@ impl Soak {
     ) {
         let length = Duration::from_secs(self.seconds);
         let mut told = Instant::now();
-        let mut backlogs = 0;
+        let (mut backlogs, mut is_young) = (0, self.seconds >= LONG);
         while self.began.elapsed() < length && !is_over() {
+            if is_young && self.began.elapsed() >= length / 2 {
+                is_young = false;
+                self.warm_up(ledger, vitals);
+            }
             for _ in 0..self.havoc.random.between(2, 6) {
                 vitals.watch(self.havoc.daemon().pid());
-                let may_kill = self.began.elapsed() < length / 2;
+                let may_kill = is_young || self.began.elapsed() < length / 2;
                 let action = match self.havoc.random.between(0, 99) {
                     0..16 if may_kill => self.havoc.kill_daemon(),
                     0..24 => self.stop_server(PrivateServer::kill, "kills of the server"),
@@ -167,6 +174,21 @@ impl Soak {
     fn stop_server(&mut self, stop: fn(&PrivateServer), told: &'static str) -> &'static str {
         self.havoc.stop_server(stop, |_| ());
         told
+    }
+
+    /// So many events that the daemon's memory is what it will be.
+    fn warm_up(&mut self, ledger: &Ledger, vitals: &Vitals) {
+        let mut mix = Mix::new("warm", self.havoc.random.fork());
+        for turn in 0..WARM / 2_000 {
+            let request = format!("warm-{turn}");
+            let lines = mix.lines(&request, 2_000);
+            ledger.send(&request, 2_000);
+            match put(&self.havoc.data(), "record", &lines) {
+                Answer::Done(answer) => ledger.acknowledge(&request, 2_000, &answer),
+                other => panic!("the daemon is there: {other:?}"),
+            }
+        }
+        vitals.warmed_up();
     }
 
     /// The database is away, and old events come in by many imports: backlog lanes have to do afterwards.
