@@ -30,6 +30,10 @@ crash kills="200":
 chaos seconds="120":
     TAILWATER_CHAOS_SECONDS={{ seconds }} scripts/test --test chaos --no-capture
 
+# Use everything for so many minutes under load and misfortune: replays, verifies, mends, trims; in the end all is right and memory flat
+soak minutes="60":
+    TAILWATER_SOAK_SECONDS=$(({{ minutes }} * 60)) scripts/test --profile soak --test soak --no-capture
+
 # Simulate so many seeds, each of them hours; a seed that fails says how to run it again
 sim seeds="1000":
     TAILWATER_SIM_SEEDS={{ seeds }} cargo test --release -p tailwater-sim --test simulation -- --nocapture

@@ -30,6 +30,16 @@ impl Daemon {
         Self::start_with_stderr(data_dir, command, Stdio::piped())
     }
 
+    /// The same for who has reason to think that it may end at once: then it is what it has printed.
+    pub fn try_start_command(data_dir: &Path, command: &mut Command) -> Result<Self, String> {
+        let mut daemon = Self::spawn(data_dir, command, Stdio::piped());
+        let has_ended = eventually("the daemon answers or ends", || {
+            let has_ended = daemon.child.try_wait().expect("a child").is_some();
+            (has_ended || daemon.answers()).then_some(has_ended)
+        });
+        if has_ended { Err(daemon.wait().1) } else { Ok(daemon) }
+    }
+
     /// The same with a standard error of the test's.
     pub fn start_with_stderr(data_dir: &Path, command: &mut Command, stderr: Stdio) -> Self {
         let mut daemon = Self::spawn(data_dir, command, stderr);
@@ -51,6 +61,10 @@ impl Daemon {
         if let Some(status) = self.child.try_wait().expect("a child") {
             panic!("the daemon ended with {status}: {}", self.output());
         }
+        self.answers()
+    }
+
+    fn answers(&self) -> bool {
         std::os::unix::net::UnixStream::connect(self.data_dir.join("tailwater.sock")).is_ok()
     }
 

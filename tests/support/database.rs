@@ -188,6 +188,13 @@ impl PrivateServer {
         execute(&self.runtime, &with_database(&self.url, database), sql);
     }
 
+    /// A statement that may be ended by another session; how many rows it has touched.
+    pub fn try_execute(&self, sql: &str) -> Result<u64, String> {
+        let url = self.url.parse().expect("a URL");
+        let done = self.runtime.block_on(async { connect(&url).await.execute(sql, &[]).await });
+        done.map_err(|error| format!("{error}: {error:?}"))
+    }
+
     /// A session that has executed this in a transaction and keeps it open.
     pub fn hold(&self, sql: &str) -> Held {
         Held::begin(&self.runtime, &self.url, sql)

@@ -13,9 +13,9 @@ use super::random::Random;
 
 /// An event of the log, as far as the tables depend on it.
 #[derive(Debug)]
-struct Logged {
-    position: u64,
-    kind: String,
+pub struct Logged {
+    pub position: u64,
+    pub kind: String,
     tag: String,
     /// The table's key, but for the host, which is one.
     key: String,
@@ -32,14 +32,19 @@ pub struct Ledger {
     acknowledged: Mutex<BTreeMap<String, u64>>,
 }
 
-/// The rows that the tables must hold: `<table> <position> <tag>`.
+/// The rows that the tables must hold: `<table> <position> <tag>`; in the quarantine, the kind for the tag.
 pub type Rows = BTreeSet<String>;
 
-/// All rows of the four tables, in the form of [`Rows`].
+/// All rows of the four tables and of the quarantine, in the form of [`Rows`].
 pub const ROWS: &str = "SELECT 'agent_metrics ' || position || ' ' || role FROM agent_metrics
     UNION ALL SELECT 'agent_states ' || position || ' ' || role FROM agent_states
     UNION ALL SELECT 'channel_metrics ' || position || ' ' || channel_name FROM channel_metrics
-    UNION ALL SELECT 'token_metrics ' || position || ' ' || session_id FROM token_metrics";
+    UNION ALL SELECT 'token_metrics ' || position || ' ' || session_id FROM token_metrics
+    UNION ALL SELECT 'tailwater_quarantine ' || position || ' ' || kind FROM tailwater_quarantine";
+
+/// Has a database refuse what a [`Mix`] poisons.
+pub const REFUSE_POISON: &str =
+    "ALTER TABLE agent_metrics ADD CONSTRAINT no_poison CHECK (agent_name NOT LIKE 'poison-%')";
 
 /// What a log's tables hold: every column but the log's number, which is a matter of what came first into a database.
 pub const CONTENT: &str = "SELECT md5(string_agg(line, E'\\n' ORDER BY line COLLATE \"C\")) FROM (
@@ -60,7 +65,8 @@ impl Ledger {
 
     /// It was acknowledged, with this answer.
     pub fn acknowledge(&self, request: &str, count: u64, answer: &Value) {
-        assert_eq!(answer["accepted"], count, "{request}: {answer}");
+        let accepted = answer.get("accepted").or_else(|| answer.get("imported"));
+        assert_eq!(accepted.and_then(Value::as_u64), Some(count), "{request}: {answer}");
         let first = answer["first_position"].as_u64().expect("a position");
         assert_eq!(answer["last_position"], first + count - 1, "{request}: {answer}");
         self.acknowledged.lock().expect("no panic").insert(request.to_owned(), first);
@@ -81,12 +87,17 @@ impl Ledger {
     /// Holds the log (as `log tail --from 1 --format json` shows it) against what was sent and acknowledged; gives the
     /// number of its events and the rows that they make.
     pub fn expected(&self, tail: &str) -> (u64, Rows) {
-        let log: Vec<Logged> = tail.lines().map(logged).collect();
+        let log = logged(tail);
+        self.check(&log);
+        (log.len() as u64, rows(&log))
+    }
+
+    /// Holds all events that were ever in the log against what was sent and acknowledged.
+    pub fn check(&self, log: &[Logged]) {
         for (event, position) in log.iter().zip(1..) {
             assert_eq!(event.position, position, "positions are dense: {event:?}");
         }
-        self.check_requests(&log);
-        (log.len() as u64, rows(&log))
+        self.check_requests(log);
     }
 
     /// Each request is in the log whole, once and in order; each acknowledged one at its positions.
@@ -115,7 +126,12 @@ fn tag(request: &str, index: u64, count: u64) -> String {
     format!("{request}.{index}.{count}")
 }
 
-fn logged(line: &str) -> Logged {
+/// The events that `log tail --format json` shows.
+pub fn logged(tail: &str) -> Vec<Logged> {
+    tail.lines().map(logged_line).collect()
+}
+
+fn logged_line(line: &str) -> Logged {
     let event: Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
     let text = |field: &str| event[field].as_str().unwrap_or_else(|| panic!("{field}: {line}")).to_owned();
     let count = |field: &str| event[field].as_u64().unwrap_or_default();
@@ -137,7 +153,7 @@ fn logged(line: &str) -> Logged {
 }
 
 /// One row for each key: the largest snapshot of usage, the smallest position of all else and among equals.
-fn rows(log: &[Logged]) -> Rows {
+pub fn rows<'a>(log: impl IntoIterator<Item = &'a Logged>) -> Rows {
     let mut winners: BTreeMap<&str, &Logged> = BTreeMap::new();
     for event in log {
         let there = winners.entry(&event.key).or_insert(event);
@@ -151,7 +167,11 @@ fn rows(log: &[Logged]) -> Rows {
         "channel_sample" => "channel_metrics",
         _ => "token_metrics",
     };
-    winners.values().map(|it| format!("{} {} {}", table(&it.kind), it.position, it.tag)).collect()
+    let row = |it: &&Logged| match it.key.contains(" poison-") {
+        true => format!("tailwater_quarantine {} {}", it.position, it.kind),
+        false => format!("{} {} {}", table(&it.kind), it.position, it.tag),
+    };
+    winners.values().map(row).collect()
 }
 
 /// Makes the events of one writer.
@@ -162,11 +182,19 @@ pub struct Mix {
     /// The number of the answer whose usage grows, and of its snapshots so far.
     message: (u64, u64),
     made: u64,
+    /// How many events it may yet poison.
+    poison: u64,
 }
 
 impl Mix {
     pub fn new(writer: &str, random: Random) -> Self {
-        Self { writer: writer.to_owned(), random, message: (0, 0), made: 0 }
+        Self { writer: writer.to_owned(), random, message: (0, 0), made: 0, poison: 0 }
+    }
+
+    /// The same that poisons now and then, and never more events than these: see [`REFUSE_POISON`].
+    pub fn with_poison(mut self, events_max: u64) -> Self {
+        self.poison = events_max;
+        self
     }
 
     /// A number of the writer's own chance.
@@ -182,6 +210,11 @@ impl Mix {
     fn event(&mut self, tag: &str) -> Value {
         self.made += 1;
         let time = time(self.random.between(0, 3), self.made);
+        if self.poison > 0 && self.random.between(0, 1_999) == 0 {
+            self.poison -= 1;
+            return json!({ "kind": "agent_sample", "time": time, "role": tag,
+                "agent_name": format!("poison-{}", self.writer) });
+        }
         match self.random.between(0, 99) {
             0..50 => json!({ "kind": "agent_sample", "time": time, "agent_name": self.writer, "role": tag,
                 "cpu_percent": 1.5, "mem_used_bytes": self.made }),

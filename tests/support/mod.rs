@@ -6,6 +6,7 @@ pub mod daemon;
 pub mod database;
 pub mod dump;
 pub mod files;
+pub mod havoc;
 pub mod ledger;
 pub mod log;
 pub mod network;
@@ -13,6 +14,7 @@ pub mod oracle;
 pub mod random;
 pub mod relay;
 pub mod scene;
+pub mod writer;
 
 use std::io::Write;
 use std::path::Path;

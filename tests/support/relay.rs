@@ -34,6 +34,8 @@ pub enum Fault {
 #[derive(Debug, Default)]
 struct State {
     is_silent: bool,
+    /// How long each read is held up.
+    delay: Duration,
     /// The number of the next connection.
     next: u64,
     /// Connections before this one are reset.
@@ -95,8 +97,14 @@ impl Relay {
     pub fn thaw(&self) {
         self.state.send_modify(|state| {
             state.is_silent = false;
+            state.delay = Duration::ZERO;
             state.armed = None;
         });
+    }
+
+    /// Holds up every read of at most 16 KiB for so long: a slow link, until it is thawed.
+    pub fn slow_down(&self, delay: Duration) {
+        self.state.send_modify(|state| state.delay = delay);
     }
 
     /// New connections pass; those that there are stay silent, and open.
@@ -190,6 +198,10 @@ impl Connection<'_> {
             let read = from.read(&mut buffer).await?;
             count(read as u64);
             self.passes().await;
+            let delay = self.state.borrow().delay;
+            if !delay.is_zero() {
+                tokio::time::sleep(delay).await;
+            }
             if read == 0 {
                 return to.shutdown().await;
             }

@@ -104,6 +104,14 @@ impl Outage {
         }
     }
 
+    /// The lanes of the last run are gone; the first one that works again ends the outage.
+    pub(crate) fn resumed(&mut self) {
+        if let Some(current) = &mut self.current {
+            current.stopped.clear();
+            current.stall = Stall::No;
+        }
+    }
+
     /// Since when the database is away.
     pub(crate) fn since(&self) -> Option<SystemTime> {
         self.current.as_ref().map(|outage| outage.since)

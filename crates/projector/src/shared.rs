@@ -142,7 +142,11 @@ impl<S: Source, T> Shared<S, T> {
         known.ranges = Ranges::default();
         known.flushed = None;
         known.busy.clear();
-        known.outage = Outage::default();
+        // NOTE: an outage outlives a pause, or it would be told twice at its start and never at its end.
+        match known.halt {
+            None => known.outage.resumed(),
+            Some(_) => known.outage = Outage::default(),
+        }
         known.pulse = Pulse::new();
         known.reach = Reach::NotYet;
         known.halt = None;

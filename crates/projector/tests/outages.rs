@@ -5,8 +5,9 @@
 use std::time::Duration;
 
 use event::Position;
-use projector::{ErrorKind, Settings, Source, State, Status};
+use projector::{ErrorKind, Settings, Source, State, Status, Until};
 use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
 use tracing::Level;
 
 use sim::events::{sample, samples};
@@ -156,6 +157,34 @@ async fn a_database_that_is_away_from_the_beginning_is_waited_for() {
     world.target.come_back();
     running.until_next(Position(21)).await;
     assert_counts(&running.stopped().await.1, 20, 0);
+    world.assert_all_applied();
+}
+
+/// A command has the projection pause in the middle of an outage, and go on: it is one outage all the same.
+#[tokio::test(start_paused = true)]
+async fn an_outage_outlives_a_pause_of_the_projection() {
+    let world = World::with(samples(0, 20));
+    world.target.go_away();
+    let projector = world.projector();
+    let mut since = Vec::new();
+    for _ in 0..2 {
+        let stop = CancellationToken::new();
+        let pause = async {
+            sleep(Duration::from_secs(60)).await;
+            since.push(projector.status().borrow().outage_since);
+            stop.cancel();
+        };
+        let (totals, ()) = tokio::join!(projector.run(Until::Stopped, &stop), pause);
+        assert_eq!(totals.unwrap().read, 0);
+    }
+    assert!(since[0].is_some() && since[0] == since[1], "{since:?}");
+    world.target.come_back();
+    let all = Until::Applied(Position(20));
+    assert_counts(&projector.run(all, &CancellationToken::new()).await.unwrap(), 20, 0);
+    assert_eq!(projector.status().borrow().outage_since, None);
+    assert_eq!(world.traces.loud(), [AWAY]);
+    let info = world.traces.of(Level::INFO);
+    assert_eq!(info.iter().map(|it| it.message.as_str()).collect::<Vec<_>>(), [BACK]);
     world.assert_all_applied();
 }
 

@@ -236,8 +236,8 @@ struct Pages<'a> {
 
 impl Pages<'_> {
     /// The next page; empty behind the last one.
-    async fn next(&mut self) -> Result<Vec<Quarantined>, Failure> {
-        let page = self.quarantine.list(&self.rest, PAGE).await.map_err(failed)?;
+    async fn next(&mut self) -> Result<Vec<Quarantined>, TargetError> {
+        let page = self.quarantine.list(&self.rest, PAGE).await?;
         if let Some(last) = page.last() {
             self.rest.positions = last.position.next()..=*self.rest.positions.end();
         }
@@ -249,7 +249,7 @@ async fn list(quarantine: &Quarantine, which: Which, output: &Output) -> Result<
     let mut pages = Pages { quarantine, rest: which.into() };
     let mut events = 0;
     loop {
-        let page = pages.next().await?;
+        let page = pages.next().await.map_err(failed)?;
         if page.is_empty() {
             return answer(super::status::Counted { events });
         }
