@@ -4,11 +4,13 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use crate::source::ReadLimits;
+use crate::target::LaneName;
 
 /// What is tuned of a projector.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// How much one transaction applies at the most. A lane has two batches in memory at a time.
+    /// How much one transaction applies at the most. A lane has two batches in memory at a time; backlog lanes share
+    /// it, so that many need no more memory than one.
     pub batch: ReadLimits,
     /// How long a projector that is at the head gathers before it looks again.
     pub live_pause: Duration,
@@ -37,7 +39,21 @@ pub struct Settings {
     pub retry_pause_max: Duration,
 }
 
+/// What is less than this needs little memory, and more transactions.
+const SHARE_EVENTS_MIN: usize = 5_000;
+
 impl Settings {
+    /// How much a lane of this name reads at a time.
+    pub(crate) fn batch_of(&self, lane: LaneName) -> ReadLimits {
+        let lanes = match lane {
+            LaneName::Live => 1,
+            LaneName::Backlog(_) => usize::try_from(self.backlog_lanes.max(1)).unwrap_or(1),
+        };
+        let ReadLimits { events_max, bytes_max } = self.batch;
+        let least = events_max.min(SHARE_EVENTS_MIN);
+        ReadLimits { events_max: (events_max / lanes).max(least), bytes_max }
+    }
+
     /// How much of a range a lane takes of which so many positions are open: its share, in whole batches.
     pub(crate) fn piece(&self, open: u64) -> u64 {
         let share = open / u64::from(self.backlog_lanes.max(1));
@@ -70,6 +86,21 @@ impl Default for Settings {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn backlog_lanes_share_a_batch() {
+        let settings = Settings { backlog_lanes: 4, ..Settings::default() };
+        assert_eq!(settings.batch_of(LaneName::Live), settings.batch);
+        let check = |events_max, lanes, share| {
+            let batch = ReadLimits { events_max, ..settings.batch };
+            let settings = Settings { backlog_lanes: lanes, batch, ..settings };
+            assert_eq!(settings.batch_of(LaneName::Backlog(1)).events_max, share, "{events_max} by {lanes}");
+        };
+        check(20_000, 0, 20_000);
+        check(20_000, 2, 10_000);
+        check(20_000, 9, 5_000);
+        check(10, 2, 10);
+    }
 
     #[test]
     fn pieces_become_smaller_towards_the_end_of_a_backlog() {

@@ -97,7 +97,7 @@ impl<S: Source, T: Target> Worker<'_, S, T> {
         hi: Option<Position>,
         spent: Stretch,
     ) -> Result<Portion, SourceError> {
-        let mut limits = self.shared.settings.batch;
+        let mut limits = self.shared.settings.batch_of(self.name);
         if let Some(hi) = hi {
             limits.events_max = limits.events_max.min(usize::try_from(hi.since(next)).unwrap_or(usize::MAX));
             if limits.events_max == 0 {
