@@ -13,6 +13,7 @@ use tracing::Instrument;
 
 use super::Service;
 use crate::adapter::LogSource;
+use crate::commands::project::no_database;
 use crate::config::Backlog;
 use crate::control::Progress;
 use crate::control::output::Output;
@@ -175,7 +176,21 @@ pub(crate) fn projector(
     Projector::with_parts(Arc::new(LogSource::new(log.clone())), Arc::new(target), settings, parts)
 }
 
+/// The database that a client names.
+pub(super) fn database(url: &str) -> Result<DatabaseUrl, Failure> {
+    url.parse().map_err(|error: store::DatabaseUrlError| Failure::error(chain(&error)))
+}
+
 impl Service {
+    /// The database that a client names, or the daemon's own.
+    pub(super) fn database_or_own(&self, url: Option<&str>) -> Result<DatabaseUrl, Failure> {
+        match (url, &self.projecting) {
+            (Some(url), _) => database(url),
+            (None, Projecting::Live(live)) => Ok(live.database.clone()),
+            (None, Projecting::Disabled | Projecting::Idle) => Err(no_database()),
+        }
+    }
+
     /// How long this database keeps events, as far as the holder of the log was told.
     #[must_use]
     pub(crate) fn retention_of(&self, database: &DatabaseUrl) -> Option<Duration> {
@@ -190,8 +205,7 @@ impl Service {
         output: &Output,
         stop: &CancellationToken,
     ) -> Result<ProjectAnswer, Failure> {
-        let database: DatabaseUrl =
-            database_url.parse().map_err(|error: store::DatabaseUrlError| Failure::error(chain(&error)))?;
+        let database = database(database_url)?;
         let head = self.log.ends().next.before();
         let until = if until_head { Until::Applied(head) } else { Until::Stopped };
         if let Projecting::Live(live) = &self.projecting

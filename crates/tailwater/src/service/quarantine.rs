@@ -16,7 +16,6 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Projecting, Service, answer};
 use crate::adapter::LogSource;
-use crate::commands::project::no_database;
 use crate::control::output::Output;
 use crate::failure::{Failure, chain};
 use crate::output;
@@ -164,13 +163,7 @@ impl Service {
         output: &Output,
         stop: &CancellationToken,
     ) -> Result<Value, Failure> {
-        let database: DatabaseUrl = match (database_url, &self.projecting) {
-            (Some(url), _) => {
-                url.parse().map_err(|error: store::DatabaseUrlError| Failure::error(chain(&error)))?
-            }
-            (None, Projecting::Live(live)) => live.database.clone(),
-            (None, Projecting::Disabled | Projecting::Idle) => return Err(no_database()),
-        };
+        let database = self.database_or_own(database_url)?;
         let work = async {
             let mut quarantine = open(&database, &self.log).await.map_err(failed)?;
             match action {

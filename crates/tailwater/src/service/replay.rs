@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use self::plan::Planned;
+use super::project::database;
 use super::{Live, ProjectAnswer, Projecting, Service, answer};
 use crate::adapter::LogSource;
 use crate::control::Progress;
@@ -73,10 +74,7 @@ impl Service {
         output: &Output,
         stop: &CancellationToken,
     ) -> Result<Value, Failure> {
-        let database: DatabaseUrl = task
-            .database_url
-            .parse()
-            .map_err(|error: store::DatabaseUrlError| Failure::error(chain(&error)))?;
+        let database = database(&task.database_url)?;
         if task.extent == Extent::DryRun {
             return answer(self.plan_replay(task, &database, output, stop).await?.told);
         }

@@ -11,7 +11,6 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Projecting, Service};
 use crate::adapter::LogSource;
-use crate::commands::project::no_database;
 use crate::control::Progress;
 use crate::control::output::Output;
 use crate::failure::{Failure, chain};
@@ -144,13 +143,7 @@ impl Service {
         output: &Output,
         stop: &CancellationToken,
     ) -> Result<DatabaseVerifyAnswer, Failure> {
-        let database: DatabaseUrl = match (database_url, &self.projecting) {
-            (Some(url), _) => {
-                url.parse().map_err(|error: store::DatabaseUrlError| Failure::error(chain(&error)))?
-            }
-            (None, Projecting::Live(live)) => live.database.clone(),
-            (None, Projecting::Disabled | Projecting::Idle) => return Err(no_database()),
-        };
+        let database = self.database_or_own(database_url)?;
         let retention = match &self.projecting {
             Projecting::Live(live) if live.database.same_database(&database) => live.retention,
             Projecting::Live(_) | Projecting::Disabled | Projecting::Idle => retention,
