@@ -27,7 +27,7 @@ use projector::{ApplyError, ApplyOutcome, Batch, Commit, Entry, ErrorKind, LogId
 use tokio_postgres::types::{ToSql, Type};
 
 use crate::chunks::{Attached, Chunks};
-use crate::claim::{bigint, parts};
+use crate::claim::{COMMIT_FLUSHED, bigint, parts};
 use crate::connect::{Prepared, Session, within};
 use crate::error;
 use crate::ledger::{Ledger, Owner};
@@ -182,7 +182,7 @@ async fn commit(
 ) -> Result<ApplyOutcome, ApplyError> {
     let tried = "committing a batch";
     let sql = match commit {
-        Commit::Flushed => "COMMIT",
+        Commit::Flushed => COMMIT_FLUSHED,
         // NOTE: what others commit beside it waits for the disk as it always did, and not for this.
         Commit::Buffered => "SET LOCAL synchronous_commit TO off; COMMIT",
     };
