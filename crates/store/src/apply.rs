@@ -27,8 +27,8 @@ use projector::{ApplyError, ApplyOutcome, Batch, Commit, Entry, ErrorKind, LogId
 use tokio_postgres::types::{ToSql, Type};
 
 use crate::chunks::{Attached, Chunks};
-use crate::claim::{COMMIT_FLUSHED, bigint, parts};
-use crate::connect::{Prepared, Session, within};
+use crate::claim::{bigint, parts};
+use crate::connect::{COMMIT_FLUSHED, Prepared, Session, within};
 use crate::error;
 use crate::ledger::{Ledger, Owner};
 use crate::quarantine::{self, Limit, Refusals};

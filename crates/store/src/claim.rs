@@ -23,7 +23,7 @@ use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{ToSql, Type};
 use uuid::Uuid;
 
-use crate::connect::{Link, Session};
+use crate::connect::{COMMIT_FLUSHED, Link, Session};
 use crate::ledger::{Ledger, Owner};
 use crate::predecessor::{Ended, end_predecessor};
 
@@ -32,10 +32,6 @@ pub(crate) const TRIED: &str = "claiming a range";
 /// NOTE: whoever holds a range's row longer than this is ended, where it is a dead predecessor of ours, or waited
 /// for once more.
 const PATIENCE: &str = "SET LOCAL lock_timeout = '2s'";
-/// A COMMIT that waits for the database's disk, whatever its owner has set; what waits for more than that stays so. The
-/// log trims what is flushed.
-pub(crate) const COMMIT_FLUSHED: &str = "SELECT set_config('synchronous_commit', 'on', true)
-    WHERE current_setting('synchronous_commit') = 'off'; COMMIT";
 pub(crate) const FIND_LOG: &str = "SELECT log_no FROM tailwater_logs WHERE log_id = $1";
 const ADD_LOG: &str =
     "INSERT INTO tailwater_logs (log_id, host) VALUES ($1, $2) ON CONFLICT (log_id) DO NOTHING";

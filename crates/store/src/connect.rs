@@ -36,6 +36,11 @@ pub(crate) use link::common_settings_sql;
 pub(crate) use relay::Relay;
 pub(crate) use statements::Prepared;
 
+/// A COMMIT that waits for the database's disk, whatever its owner has set; what waits for more than that stays so. The
+/// log trims what is flushed.
+pub(crate) const COMMIT_FLUSHED: &str = "SELECT set_config('synchronous_commit', 'on', true)
+    WHERE current_setting('synchronous_commit') = 'off'; COMMIT";
+
 /// How long a session that was let go may take to say goodbye to the server.
 const GOODBYE: Duration = Duration::from_secs(2);
 
