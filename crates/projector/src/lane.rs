@@ -33,7 +33,7 @@ use crate::project::Until;
 use crate::shared::Shared;
 use crate::source::Source;
 use crate::step::Taken;
-use crate::target::{ErrorKind, Lane, LaneName, Target, TargetError, WriterId};
+use crate::target::{Commit, ErrorKind, Lane, LaneName, Target, TargetError, WriterId};
 
 /// Attempts in a row that others may be in the way of before it is called an outage.
 const BUSY_ATTEMPTS: u32 = 5;
@@ -73,6 +73,16 @@ enum Flush {
     Done(Instant),
     /// Those until then.
     Due(Instant),
+}
+
+impl Flush {
+    /// After a batch was committed so.
+    fn after(self, commit: Commit) -> Self {
+        match (commit, self) {
+            (Commit::Flushed, _) => Self::Done(Instant::now()),
+            (Commit::Buffered, Self::Done(since) | Self::Due(since)) => Self::Due(since),
+        }
+    }
 }
 
 /// A step whose COMMIT nobody knows.

@@ -231,13 +231,6 @@ impl<S: Source, T> Shared<S, T> {
         self.known().ranges.lowest_with(lo, next)
     }
 
-    /// That batch was flushed.
-    pub(crate) fn flushed(&self, to: Option<Position>) {
-        let mut known = self.known();
-        known.flushed = known.flushed.max(to);
-        self.tell(&known, |_| {});
-    }
-
     /// A claim was committed.
     pub(crate) fn claimed(&self, claimed: &Claimed) {
         let mut known = self.known();
@@ -261,6 +254,7 @@ impl<S: Source, T> Shared<S, T> {
     pub(crate) fn applied(&self, lane: LaneName, lo: Position, taken: &Taken) {
         let mut known = self.known();
         known.ranges.moved(lo, taken.to.next);
+        known.flushed = known.flushed.max(taken.flushed);
         let live = known.ranges.live();
         known.pulse.reached(live);
         // NOTE: what only confirms a range is no progress.

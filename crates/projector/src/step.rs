@@ -46,6 +46,8 @@ pub(crate) struct Taken {
     pub(crate) to: Cursor,
     /// What became of the events, if it took effect.
     pub(crate) outcome: ApplyOutcome,
+    /// What is applied for good because of it; nothing where its COMMIT did not wait for the disk, or nobody knows it.
+    pub(crate) flushed: Option<Position>,
     skipped: Option<Skipped>,
 }
 
@@ -126,7 +128,7 @@ impl Step {
             Stretch::Hole(hole) => Some(Skipped { from: self.from, hole }),
         };
         let Self { from, to, time, expired, .. } = *self;
-        Taken { sent: self.events(), expired, time, from, to, outcome, skipped }
+        Taken { sent: self.events(), expired, time, from, to, outcome, flushed: None, skipped }
     }
 
     /// How many events it sends.

@@ -107,7 +107,12 @@ impl Data {
         sent: &[Position],
         commit: Option<Commit>,
     ) {
-        if !self.replays.contains_key(&known.number) {
+        let is_new = !self.replays.contains_key(&known.number);
+        if is_new && ranges.is_empty() {
+            // NOTE: its end, said so late that another one has taken its place: the row that it would mark is gone.
+            return;
+        }
+        if is_new {
             self.replays
                 .retain(|_, it| it.log != log || !it.is_finished && it.request != known.asked.request);
         }

@@ -47,8 +47,11 @@ impl<S: Source, T: Target> Worker<'_, S, T> {
             cursor = step.to();
             match applied {
                 Ok(outcome) => {
-                    self.applied(range.lo, &step.taken(outcome)).await?;
-                    self.committed(commit, flushed);
+                    let flushed = flushed.filter(|_| commit == Commit::Flushed);
+                    let mut taken = step.taken(outcome);
+                    taken.flushed = flushed;
+                    self.applied(range.lo, &taken).await?;
+                    self.flush = self.flush.after(commit);
                 }
                 Err(ApplyError::Overtaken { lo }) => return Ok(End::Overtaken(lo).into()),
                 Err(ApplyError::Unsettled { outcome, source }) => {
@@ -77,17 +80,6 @@ impl<S: Source, T: Target> Worker<'_, S, T> {
         let is_due = since.elapsed() >= self.shared.settings.flush_interval;
         let is_last = self.until.is_reached(step.to().next);
         if is_due || is_last || step.confirms() { Commit::Flushed } else { Commit::Buffered }
-    }
-
-    /// A batch was committed; `flushed` is what is applied for good if it was flushed.
-    fn committed(&mut self, commit: Commit, flushed: Option<Position>) {
-        self.flush = match (commit, self.flush) {
-            (Commit::Flushed, _) => {
-                self.shared.flushed(flushed);
-                Flush::Done(Instant::now())
-            }
-            (Commit::Buffered, Flush::Done(since) | Flush::Due(since)) => Flush::Due(since),
-        };
     }
 
     /// What comes next, read ahead; `spent` is let go.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
 use event::wire::Decoded;
-use event::{Entry, Position, Stretch};
+use event::{Entry, Position, Stretch, Time};
 use eventlog::EventLog;
 use tokio_util::sync::CancellationToken;
 
@@ -34,8 +34,8 @@ struct Count {
     log: EventLog,
     selection: Selection,
     runs: Runs,
-    /// Events older than this have expired.
-    retention: Option<Duration>,
+    /// Events before this have expired.
+    kept_from: Option<Time>,
     tally: Tally,
 }
 
@@ -67,7 +67,8 @@ impl Service {
         let (log, selection) = (self.log.clone(), selection.clone());
         let (output, stop) = (output.clone(), stop.clone());
         blocking(move || {
-            let mut count = Count { log, selection, runs, retention, tally: Tally::default() };
+            let kept_from = retention.map(|kept| projector::kept_from(kept, SystemTime::now()));
+            let mut count = Count { log, selection, runs, kept_from, tally: Tally::default() };
             for part in parts {
                 count.holes(part)?;
                 count.events(part, &output, &stop)?;
@@ -126,8 +127,7 @@ impl Count {
         }
         let kind = match &entry.event {
             Decoded::Event(event) => {
-                let begin = self.retention.map(|kept| projector::kept_from(kept, SystemTime::now()));
-                if begin.is_some_and(|begin| event.time() < begin) {
+                if self.kept_from.is_some_and(|begin| event.time() < begin) {
                     self.tally.expired += 1;
                     return;
                 }
