@@ -23,6 +23,7 @@ use super::LONG_WORK;
 use super::look::ADOPTIONS_TABLE;
 use super::source::{Original, Window};
 use crate::connect::Session;
+use crate::merge::LOOKUP_SETTINGS;
 use crate::tables::{Rule, Table};
 
 /// The rows of a piece: a second of the server's work, during which a lane that needs a new chunk may wait.
@@ -150,7 +151,7 @@ impl<'a> Copying<'a> {
     }
 
     async fn start(&self) -> Result<(), TargetError> {
-        self.run(&format!("{}; {LONG_WORK}", self.session.begin_sql())).await
+        self.run(&format!("{}; {LONG_WORK}; {LOOKUP_SETTINGS}", self.session.begin_sql())).await
     }
 
     /// How far it is, and nobody else moves it now; `None` when it is finished.
