@@ -31,6 +31,25 @@ impl EventLog {
     /// When the first record is missing or damaged, or fjall cannot read it: nothing is ever skipped.
     /// [`ReadError::Failed`] while the log has failed: it may work again.
     pub fn read(&self, from: Position, limits: ReadLimits) -> Result<Stretch, ReadError> {
+        self.read_again(from, limits, Stretch::NOTHING)
+    }
+
+    /// The same, into the memory of what an earlier read gave: a reader of much that lets go of as much each time
+    /// gives pages back to the system, only to get them anew.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    pub fn read_again(
+        &self,
+        from: Position,
+        limits: ReadLimits,
+        spent: Stretch,
+    ) -> Result<Stretch, ReadError> {
+        let mut entries = match spent {
+            Stretch::Events(entries) => entries,
+            Stretch::Hole(_) => Vec::new(),
+        };
+        entries.clear();
         let engine = self.engine()?;
         // NOTE: after the engine, so that these are the ends of what it reads.
         let durable = self.ends().durable;
@@ -46,7 +65,7 @@ impl EventLog {
             return Ok(Stretch::NOTHING);
         }
         // NOTE: bytes_max may end a read of a long log far earlier than events_max.
-        let mut entries = Vec::with_capacity(limits.events_max.min(ENTRIES_RESERVED_MAX));
+        entries.reserve(limits.events_max.min(ENTRIES_RESERVED_MAX));
         match self.read_into(&engine, &mut entries, from, last, limits) {
             // NOTE: trimmed between the look at the holes and the read.
             Err(_) if entries.is_empty() && engine.hole_at(from).is_some() => self.read(from, limits),

@@ -6,7 +6,8 @@
 use std::collections::HashMap;
 
 use event::wire::Decoded;
-use event::{Entry, Event, Kind, Stretch, Time};
+use event::{Entry, Event, Kind, Position, Stretch, Time};
+use foldhash::fast::RandomState;
 
 /// What some entries have of each kind.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -37,7 +38,7 @@ impl Contents {
     #[must_use]
     pub fn of(entries: &[Entry]) -> Self {
         let mut contents = Self::default();
-        let mut series: HashMap<Series<'_>, Vec<u32>> = HashMap::new();
+        let mut series: HashMap<Series<'_>, Vec<u32>, RandomState> = HashMap::default();
         for (place, entry) in (0..).zip(entries) {
             match &entry.event {
                 Decoded::Event(event) => {
@@ -122,7 +123,18 @@ impl Portion {
         Self { stretch, contents: Box::new(contents) }
     }
 
-    pub(crate) fn nothing() -> Self {
+    /// Whether it begins at this position, or is a hole that has it.
+    pub(crate) fn is_at(&self, position: Position) -> bool {
+        match &self.stretch {
+            Stretch::Events(entries) => entries.first().is_some_and(|entry| entry.position == position),
+            Stretch::Hole(hole) => hole.contains(position),
+        }
+    }
+}
+
+impl Default for Portion {
+    /// Nothing.
+    fn default() -> Self {
         Self { stretch: Stretch::NOTHING, contents: Box::default() }
     }
 }

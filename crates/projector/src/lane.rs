@@ -53,6 +53,8 @@ pub(crate) struct Worker<'a, S, T> {
     unsettled: Option<Unsettled>,
     /// The range that others must leave alone.
     held: Option<Position>,
+    /// What was read behind its end, of the one that is likely to be next.
+    ahead: Portion,
     /// Claims that were lost without a batch between them.
     overtaken: u32,
     /// The last applied record that could not be compared with the log, as was told.
@@ -143,6 +145,7 @@ impl<'a, S: Source, T: Target> Worker<'a, S, T> {
             began: Instant::now(),
             unsettled: None,
             held: None,
+            ahead: Portion::default(),
             overtaken: 0,
             doubted: None,
             merged: None,
@@ -203,6 +206,8 @@ impl<'a, S: Source, T: Target> Worker<'a, S, T> {
 
     /// One connection's life.
     async fn connected(&mut self) -> Result<End, Halt> {
+        // NOTE: an outage may take long, and needs no batch in memory.
+        self.ahead = Portion::default();
         let identity = self.shared.source.identity();
         let connecting = self.shared.target.connect(&identity, self.name);
         let mut lane = match unless_stopped(self.stop, connecting).await {

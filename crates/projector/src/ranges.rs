@@ -119,9 +119,17 @@ impl Ranges {
     /// How many pieces the backlog has that is not `busy`, at the least: how large the first one of so many open
     /// positions is, is given.
     pub(crate) fn pieces(&self, piece: impl Fn(u64) -> u64, busy: &BTreeSet<Position>) -> u64 {
-        let free = self.0.values().filter(|span| span.hi.is_some() && !busy.contains(&span.lo));
-        let open = free.map(|span| span.open(span.next));
+        let open = self.free(busy).map(|span| span.open(span.next));
         open.map(|open| open.div_ceil(piece(open).max(1))).sum()
+    }
+
+    /// The next position of the first range of the backlog that is not `busy` and not finished.
+    pub(crate) fn next_open(&self, busy: &BTreeSet<Position>) -> Option<Position> {
+        self.free(busy).find(|span| span.open(span.next) > 0).map(|span| span.next)
+    }
+
+    fn free(&self, busy: &BTreeSet<Position>) -> impl Iterator<Item = &Span> {
+        self.0.values().filter(|span| span.hi.is_some() && !busy.contains(&span.lo))
     }
 
     /// How many ranges there are that only a claim of the live one merges.
@@ -209,6 +217,19 @@ mod tests {
             &[1],
             &[(1, 15, 20), (20, 20, 30), (30, 32, 0)],
         );
+    }
+
+    #[test]
+    fn the_next_open_range_is_one_that_nobody_works_and_has_an_end() {
+        let mut known = Ranges::default();
+        known.learn(&told(&[(1, 5, 10), (10, 20, 20), (20, 22, 30), (30, 31, 0)]), Position(0), &[]);
+        let check = |busy: &[u64], next: Option<u64>| {
+            let busy = busy.iter().copied().map(Position).collect();
+            assert_eq!(known.next_open(&busy), next.map(Position), "{busy:?}");
+        };
+        check(&[], Some(5));
+        check(&[1], Some(22));
+        check(&[1, 20], None);
     }
 
     /// A claim of which nobody heard had cut it.

@@ -1,6 +1,7 @@
 //! What the lanes of a projector share, and what it tells about itself because of it.
 
-use std::collections::BTreeSet;
+mod known;
+
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -18,8 +19,9 @@ use crate::rate::Limiter;
 use crate::settings::Settings;
 use crate::source::Source;
 use crate::status::{State, Status};
-use crate::step::Taken;
+use crate::step::{Flushed, Taken};
 use crate::target::{Claimed, LaneName, TargetError, WriterId};
+use known::{Known, Reach};
 
 /// What the lanes share.
 #[derive(Debug)]
@@ -40,86 +42,16 @@ pub(crate) struct Shared<S, T> {
     pub(crate) limiter: Option<Limiter>,
 }
 
-/// What is known, changed by one lane at a time.
-#[derive(Debug)]
-struct Known {
-    until: Until,
-    ranges: Ranges,
-    /// The lowest position that is not applied for good.
-    flushed: Option<Position>,
-    busy: BTreeSet<Position>,
-    outage: Outage,
-    pulse: Pulse,
-    chance: fastrand::Rng,
-    reach: Reach,
-    /// Why this run halts, as soon as one lane does: the others may have a transaction to end.
-    halt: Option<String>,
-    /// When it was last told that the database refuses events.
-    refusals_told: Option<Instant>,
-}
-
-/// How often it is told that the database refuses events, at the most.
-const REFUSALS_INTERVAL: Duration = Duration::from_secs(600);
-
-/// Whether the database was reached in this run, and took what there was.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Reach {
-    NotYet,
-    Reached,
-}
-
-impl Known {
-    /// Whether the live lane is as far as it should be.
-    fn is_through(&self) -> bool {
-        self.ranges.live().is_some_and(|live| self.until.is_reached(live))
-    }
-
-    /// Ranges that lanes work, but for this one.
-    fn busy_but(&self, own: Option<Position>) -> Vec<Position> {
-        self.busy.iter().copied().filter(|lo| Some(*lo) != own).collect()
-    }
-
-    /// Warns that the database has refused events, unless it was told of others a short while ago.
-    fn tell_refusals(&mut self, events: u64, now: Instant) {
-        let is_due = self.refusals_told.is_none_or(|told| now.duration_since(told) >= REFUSALS_INTERVAL);
-        if events > 0 && is_due {
-            self.refusals_told = Some(now);
-            tracing::warn!(
-                events,
-                "the database refuses events for their content; they are in its quarantine, and \
-                 `tailwater quarantine list` tells why",
-            );
-        }
-    }
-
-    /// How many positions of a log that ends before `head` are not applied.
-    fn open(&self, head: Position) -> u64 {
-        self.ranges.spans().iter().map(|span| span.open(head)).sum()
-    }
-}
-
 impl<S: Source, T> Shared<S, T> {
     pub(crate) fn new(source: Arc<S>, target: Arc<T>, settings: Settings, parts: Parts, work: Work) -> Self {
-        let known = Known {
-            until: Until::Stopped,
-            ranges: Ranges::default(),
-            flushed: None,
-            busy: BTreeSet::new(),
-            outage: Outage::default(),
-            pulse: Pulse::new(),
-            chance: fastrand::Rng::with_seed(parts.seed),
-            reach: Reach::NotYet,
-            halt: None,
-            refusals_told: None,
-        };
         Self {
             source,
             target,
             settings,
+            known: Mutex::new(Known::new(parts.seed)),
             parts,
             work,
             status: watch::Sender::new(Status::default()),
-            known: Mutex::new(known),
             claiming: tokio::sync::Mutex::new(()),
             merge: Notify::new(),
             backlog: Notify::new(),
@@ -192,6 +124,12 @@ impl<S: Source, T> Shared<S, T> {
         known.busy.len() + usize::try_from(pieces).unwrap_or(usize::MAX)
     }
 
+    /// Where the oldest range begins that is not finished and that no lane has.
+    pub(crate) fn next_open(&self) -> Option<Position> {
+        let known = self.known();
+        known.ranges.next_open(&known.busy)
+    }
+
     /// How many ranges there are.
     pub(crate) fn range_count(&self) -> usize {
         self.known().ranges.count()
@@ -227,8 +165,8 @@ impl<S: Source, T> Shared<S, T> {
     /// What is applied for good once a batch that is sent now, and moves `lo` to `next`, is flushed.
     ///
     /// NOTE: of other lanes' batches only those that are committed already.
-    pub(crate) fn flushed_with(&self, lo: Position, next: Position) -> Option<Position> {
-        self.known().ranges.lowest_with(lo, next)
+    pub(crate) fn flushed_with(&self, lo: Position, next: Position) -> Flushed {
+        self.known().flushed_with(lo, next)
     }
 
     /// A claim was committed.
@@ -239,7 +177,7 @@ impl<S: Source, T> Shared<S, T> {
         // NOTE: the live range has no end, and only a claim of its own lane changes it.
         held.extend(known.ranges.live_span().filter(|_| claimed.range.hi.is_some()).map(|span| span.lo));
         known.ranges.learn(&claimed.ranges, own, &held);
-        known.flushed = Ranges::told(&claimed.ranges).lowest();
+        known.found(&claimed.ranges);
         let live = known.ranges.live();
         known.pulse.reached(live);
         let has_backlog = known.ranges.backlog() > 0;
@@ -254,7 +192,9 @@ impl<S: Source, T> Shared<S, T> {
     pub(crate) fn applied(&self, lane: LaneName, lo: Position, taken: &Taken) {
         let mut known = self.known();
         known.ranges.moved(lo, taken.to.next);
-        known.flushed = known.flushed.max(taken.flushed);
+        if let Some(flushed) = taken.flushed {
+            known.flushed_to(flushed);
+        }
         let live = known.ranges.live();
         known.pulse.reached(live);
         // NOTE: what only confirms a range is no progress.

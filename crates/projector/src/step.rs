@@ -47,8 +47,17 @@ pub(crate) struct Taken {
     /// What became of the events, if it took effect.
     pub(crate) outcome: ApplyOutcome,
     /// What is applied for good because of it; nothing where its COMMIT did not wait for the disk, or nobody knows it.
-    pub(crate) flushed: Option<Position>,
+    pub(crate) flushed: Option<Flushed>,
     skipped: Option<Skipped>,
+}
+
+/// What is on the database's disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Flushed {
+    /// How many claims there had been when that was worked out.
+    pub(crate) claims: u64,
+    /// The lowest position that is not.
+    pub(crate) next: Option<Position>,
 }
 
 impl Step {

@@ -46,12 +46,9 @@ impl Source for LogSource {
         loop {
             let log = self.0.clone();
             let spent = std::mem::replace(&mut spent, Stretch::NOTHING);
-            let reading = move || {
-                drop(spent);
-                match log.read(from, limits) {
-                    Ok(stretch) => Ok(work(stretch)),
-                    Err(error) => Err((error, work)),
-                }
+            let reading = move || match log.read_again(from, limits, spent) {
+                Ok(stretch) => Ok(work(stretch)),
+                Err(error) => Err((error, work)),
             };
             match tokio::task::spawn_blocking(reading).await {
                 Ok(Ok(done)) => return Ok(done),

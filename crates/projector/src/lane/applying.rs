@@ -1,5 +1,6 @@
 //! A lane at work on its range: what comes next, when it may be sent, and what became of it.
 
+use std::mem;
 use std::time::Duration;
 
 use event::{Position, Stretch};
@@ -27,7 +28,11 @@ impl<S: Source, T: Target> Worker<'_, S, T> {
         range: &RangeState,
     ) -> Result<Turn, Halt> {
         let mut cursor = range.cursor;
-        let (mut ahead, mut spent) = (Portion::nothing(), Stretch::NOTHING);
+        let mut ahead = mem::take(&mut self.ahead);
+        if !ahead.is_at(cursor.next) {
+            ahead = Portion::default();
+        }
+        let mut spent = Stretch::NOTHING;
         loop {
             let portion = match self.next(ahead, cursor.next, range.hi).await? {
                 Next::Apply(portion) => portion,
@@ -47,9 +52,8 @@ impl<S: Source, T: Target> Worker<'_, S, T> {
             cursor = step.to();
             match applied {
                 Ok(outcome) => {
-                    let flushed = flushed.filter(|_| commit == Commit::Flushed);
                     let mut taken = step.taken(outcome);
-                    taken.flushed = flushed;
+                    taken.flushed = (commit == Commit::Flushed).then_some(flushed);
                     self.applied(range.lo, &taken).await?;
                     self.flush = self.flush.after(commit);
                 }
@@ -65,7 +69,7 @@ impl<S: Source, T: Target> Worker<'_, S, T> {
             }
             spent = step.into_stretch();
             // NOTE: an error of reading ahead comes again when it is that batch's turn.
-            ahead = following.unwrap_or_else(|_| Portion::nothing());
+            ahead = following.unwrap_or_default();
             let is_live = self.name == LaneName::Live;
             if is_live && ahead.stretch.is_nothing() && !self.until.is_reached(cursor.next) {
                 unless_stopped(self.stop, tokio::time::sleep(self.shared.settings.live_pause)).await;
@@ -82,19 +86,22 @@ impl<S: Source, T: Target> Worker<'_, S, T> {
         if is_due || is_last || step.confirms() { Commit::Flushed } else { Commit::Buffered }
     }
 
-    /// What comes next, read ahead; `spent` is let go.
+    /// What comes next, read ahead: behind the end of a range, that of the one which is likely to be claimed next.
+    /// `spent` is let go.
     async fn read(
         &self,
-        next: Position,
+        mut next: Position,
         hi: Option<Position>,
         spent: Stretch,
     ) -> Result<Portion, SourceError> {
         let mut limits = self.shared.settings.batch_of(self.name);
-        if let Some(hi) = hi {
-            limits.events_max = limits.events_max.min(usize::try_from(hi.since(next)).unwrap_or(usize::MAX));
-            if limits.events_max == 0 {
-                return Ok(Portion::nothing());
-            }
+        match hi.map(|hi| usize::try_from(hi.since(next)).unwrap_or(usize::MAX)) {
+            None => {}
+            Some(0) => match self.shared.next_open() {
+                None => return Ok(Portion::default()),
+                Some(open) => next = open,
+            },
+            Some(left) => limits.events_max = limits.events_max.min(left),
         }
         if let (LaneName::Backlog(_), Some(limiter)) = (self.name, &self.shared.limiter) {
             limits = ReadLimits { events_max: limits.events_max.min(limiter.events_max()), ..limits };
@@ -110,6 +117,7 @@ impl<S: Source, T: Target> Worker<'_, S, T> {
         }
         match hi {
             Some(hi) if next >= hi => {
+                self.ahead = ahead;
                 self.let_go();
                 return Ok(Next::Turn(Turn::Next));
             }
@@ -169,7 +177,7 @@ impl<S: Source, T: Target> Worker<'_, S, T> {
             () = self.stop.cancelled() => return Ok(Next::Turn(End::Done.into())),
             () = self.shared.merge.notified(), if hi.is_none() => return Ok(Next::Turn(Turn::Next)),
             outcome = wait => match outcome {
-                Err(_) => return Ok(Next::Apply(Portion::nothing())),
+                Err(_) => return Ok(Next::Apply(Portion::default())),
                 Ok(durable) => durable?,
             },
         }
