@@ -13,6 +13,7 @@ mod applying;
 mod chunks;
 mod claiming;
 mod compressed;
+mod crashing;
 mod examining;
 mod failing;
 mod lanes;

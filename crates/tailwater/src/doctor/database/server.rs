@@ -81,8 +81,8 @@ fn durability(server: &ServerReport) -> Vec<Finding> {
     if is("synchronous_commit", "off") {
         findings.push(Finding::note(
             CHECK,
-            "synchronous_commit is off: a crash of the server takes the last moments, rows and progress alike",
-            "nothing: they are projected again; a log that is trimmed close behind the head should not rely on it",
+            "synchronous_commit is off: a crash of the server takes the last second, rows and progress alike",
+            "nothing: it is projected again, and before the log lets go of anything the disk is waited for all the same",
         ));
     }
     if findings.is_empty() {
