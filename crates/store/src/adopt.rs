@@ -178,7 +178,7 @@ fn in_use(error: TargetError) -> TargetError {
             let message = format!(
                 "{error}: somebody uses the tables; stop the Go program and what reads them, and try again"
             );
-            TargetError::new(ErrorKind::Busy, message).caused_by(error)
+            TargetError::new(ErrorKind::Busy, message)
         }
         _ => error,
     }

@@ -154,9 +154,7 @@ impl Session {
     /// Judges an error of this session's client; "connection closed" is replaced by what closed it.
     pub(crate) fn error(&self, tried: &str, error: tokio_postgres::Error) -> TargetError {
         match self.end.get() {
-            Some(end) if error.is_closed() => {
-                TargetError::new(end.kind, format!("{tried}: {}", end.message)).caused_by(error)
-            }
+            Some(end) if error.is_closed() => TargetError::new(end.kind, format!("{tried}: {}", end.message)),
             _ => error::from_postgres(tried, error),
         }
     }
@@ -214,7 +212,7 @@ async fn try_channel(
         Err(error) => {
             let is_refused = error.code().is_some_and(|code| code.code() == error::NOT_LET_IN);
             let then = if is_refused { Then::TryNext } else { Then::GiveUp };
-            Err((error::from_postgres(tried, error), then))
+            Err((error::at_the_door(tried, error), then))
         }
     }
 }

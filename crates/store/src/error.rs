@@ -73,6 +73,8 @@ const KINDS: &[(&str, ErrorKind)] = &[
 /// How a server says that pg_hba.conf has no entry for a user over this channel (with or without TLS). A wrong
 /// password has another code.
 pub(crate) const NOT_LET_IN: &str = "28000";
+const WRONG_PASSWORD: &str = "28P01";
+const NO_DATABASE: &str = "3D000";
 
 /// What the relay says to sqlx about a link that was not made: 08001 is SQL's own code for that, the other is ours.
 const RELAY_RETRY: &str = "08001";
@@ -99,14 +101,27 @@ pub(crate) fn kind_of(code: &str) -> ErrorKind {
     KINDS.iter().find(|(prefix, _)| code.starts_with(prefix)).map_or(ErrorKind::Fatal, |(_, kind)| *kind)
 }
 
-/// An error of tokio-postgres: `tried` tells what failed, as in "copying into agent_metrics".
+/// An error of tokio-postgres, with what caused it in its text: `tried` tells what failed, as in "copying into agent_metrics".
+#[expect(clippy::needless_pass_by_value, reason = "it is what map_err gives")]
 pub(crate) fn from_postgres(tried: &str, error: tokio_postgres::Error) -> TargetError {
     if let Some(server) = error.as_db_error() {
-        return told_by_server(tried, server).caused_by(error);
+        return told_by_server(tried, server);
     }
     let kind = kind_of_client_error(&error);
     let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}")).unwrap_or_default();
-    TargetError::new(kind, one_line(&format!("{tried}: {error}{cause}"))).caused_by(error)
+    TargetError::new(kind, one_line(&format!("{tried}: {error}{cause}")))
+}
+
+/// The same of a server that does not let us in, with what to do about it.
+pub(crate) fn at_the_door(tried: &str, error: tokio_postgres::Error) -> TargetError {
+    let hint = match error.as_db_error().map(|server| server.code().code()) {
+        Some(NOT_LET_IN) => "the user is the one of the URL, and the server's pg_hba.conf must let it in",
+        Some(WRONG_PASSWORD) => "user and password are those of the URL",
+        Some(NO_DATABASE) => "tailwater makes tables; the database is yours to make, by CREATE DATABASE",
+        _ => return from_postgres(tried, error),
+    };
+    let error = from_postgres(tried, error);
+    TargetError::new(error.kind(), format!("{error}; {hint}"))
 }
 
 /// NOTE: tokio-postgres keeps the kinds of its errors to itself; they are told apart by what they hold.
@@ -150,6 +165,7 @@ pub(crate) fn refusal(error: &tokio_postgres::Error) -> Option<Reason> {
 }
 
 /// An error of sqlx, as [`from_postgres`].
+#[expect(clippy::needless_pass_by_value, reason = "it is what map_err gives")]
 pub(crate) fn from_sqlx(tried: &str, error: sqlx::Error) -> TargetError {
     let (kind, told) = match &error {
         sqlx::Error::Database(server) => {
@@ -164,7 +180,7 @@ pub(crate) fn from_sqlx(tried: &str, error: sqlx::Error) -> TargetError {
         sqlx::Error::Protocol(_) => (ErrorKind::Retry, error.to_string()),
         _ => (ErrorKind::Fatal, error.to_string()),
     };
-    TargetError::new(kind, one_line(&format!("{tried}: {told}"))).caused_by(error)
+    TargetError::new(kind, one_line(&format!("{tried}: {told}")))
 }
 
 /// A wait that took longer than anything healthy does.

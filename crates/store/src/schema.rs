@@ -154,6 +154,6 @@ fn judge(tried: &str, error: MigrateError) -> TargetError {
         MigrateError::ExecuteMigration(error, version) => {
             error::from_sqlx(&format!("{tried}, migration {version}"), error)
         }
-        error => TargetError::new(ErrorKind::Fatal, format!("{tried}: {error}")).caused_by(error),
+        error => TargetError::new(ErrorKind::Fatal, format!("{tried}: {error}")),
     }
 }

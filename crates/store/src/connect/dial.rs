@@ -53,7 +53,11 @@ impl Failure {
     }
 
     fn of_io(error: &io::Error) -> Self {
-        Self { kind: ErrorKind::Retry, message: error.to_string(), then: Then::GiveUp }
+        let hint = match error.kind() {
+            io::ErrorKind::ConnectionRefused => ": no server listens there",
+            _ => "",
+        };
+        Self { kind: ErrorKind::Retry, message: format!("{error}{hint}"), then: Then::GiveUp }
     }
 }
 
