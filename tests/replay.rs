@@ -219,7 +219,9 @@ fn a_database_that_is_killed_in_the_middle_is_waited_for() {
     let answer = json(&output);
     check_counts(&answer);
     assert!(stderr(&output).contains("waiting for the database"), "{output:?}");
-    assert_eq!((answer["sent"].as_u64(), server.value::<i64>(there)), (Some(30_000), 30_000), "{answer}");
+    assert_eq!(server.value::<i64>(there), 30_000, "{answer}");
+    // What the server had not flushed when it was killed, its rows and its progress, was sent again.
+    assert!(answer["sent"].as_u64() >= Some(30_000), "{answer}");
     let told = log.stop_daemon();
     let bad: Vec<_> = told.lines().filter(|line| is_bad(line)).collect();
     assert_eq!(bad.len(), 1, "one outage, told once: {bad:#?}");
