@@ -183,9 +183,15 @@ fn stopped_by_a_signal_it_ends_in_order_and_says_how_it_goes_on() {
         let more = ["--to", "2026-01-03T00:00:00Z", "--rate", "2000"];
         let child = replay_command(&log.data(), &url, &more).spawn().unwrap();
         eventually("some of it is there", || (agents(&database) > 0).then_some(()));
+        if let Some(daemon) = &log.daemon {
+            let jobs = daemon.status()["jobs"].take();
+            assert_eq!(jobs[0]["selection"], "--to 2026-01-03T00:00:00.000000Z", "{jobs}");
+            assert!(jobs[0]["left_positions"].as_u64() > Some(0), "{jobs}");
+        }
         signal(&child, Signal::INT);
         let output = child.wait_with_output().unwrap();
-        let way = "`tailwater replay --to 2026-01-03T00:00:00.000000Z` goes on from there";
+        let way =
+            "`tailwater replay --to 2026-01-03T00:00:00.000000Z`, into the same database, goes on from there";
         check_error_last(&output, 2, way);
         if let Some(daemon) = &log.daemon {
             eventually("the daemon has stopped it", || {
@@ -326,6 +332,9 @@ fn a_dry_run_changes_nothing_and_needs_no_database() {
             .unwrap();
         let line = stdout(&words);
         assert!(line.starts_with("would replay 10 events (10 agent_sample) into postgres://"), "{line}");
+        let nowhere = tailwater(&log.data()).args(["replay", "--dry-run", "--to", "11"]).output().unwrap();
+        let line = stdout(&nowhere);
+        assert!(line.starts_with("would replay 10 events (10 agent_sample), from position 1"), "{nowhere:?}");
         check_error(&replay(&log, &database.url(), &["--kind", "gap"]), 1, &["nothing to replay"]);
         check_error(&replay(&log, &database.url(), &["--from", "yesterday"]), 2, &["--from", "yesterday"]);
     });

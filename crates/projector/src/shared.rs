@@ -313,7 +313,7 @@ impl<S: Source, T> Shared<S, T> {
 
     fn state(&self, known: &Known, head: Position) -> State {
         let is_stopped = match self.work {
-            Work::Projection => known.outage.is_stall() || known.outage.has_stopped(LaneName::Live),
+            Work::Projection => known.is_stopped(Instant::now(), self.settings.stall_after),
             Work::Replay => known.outage.since().is_some(),
         };
         let waits = known.reach == Reach::NotYet || is_stopped;

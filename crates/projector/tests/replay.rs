@@ -244,7 +244,7 @@ async fn a_refusal_of_the_database_halts() {
     assert_eq!(replay.status().borrow().state, State::Halted);
 }
 
-/// At 100 events a second for 1,000 of them: a second's worth at once, and nine seconds.
+/// At 100 events a second for 1,000 of them: a tenth of a second's worth at once, and the rest of ten seconds.
 #[tokio::test(start_paused = true)]
 async fn the_rate_is_kept() {
     let world = World::with(samples(0, 1_000));
@@ -252,7 +252,7 @@ async fn the_rate_is_kept() {
     let began = Instant::now();
     run(&replay(&world, request(&world.log), settings, Parts::default())).await.unwrap();
     let took = began.elapsed();
-    assert!((9_000..9_500).contains(&took.as_millis()), "{took:?}");
+    assert!((9_900..10_400).contains(&took.as_millis()), "{took:?}");
 }
 
 /// While the live lane of the projection lags, one batch goes now and then; else as fast as can be.

@@ -141,8 +141,8 @@ impl Target for TimescaleTarget {
 }
 
 pub(crate) fn behind(pending: usize) -> TargetError {
-    let message = format!(
-        "the database's schema lacks {pending} migrations and database.migrate is off; run `tailwater migrate`"
-    );
+    let migrations = if pending == 1 { "a migration" } else { "migrations" };
+    let message =
+        format!("the database lacks {migrations} of tailwater's tables: `tailwater migrate` makes them");
     TargetError::new(ErrorKind::Fatal, message)
 }

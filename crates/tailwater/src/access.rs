@@ -1,6 +1,6 @@
 //! Getting at the log: through the daemon that holds it, or by opening it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use event::HostName;
@@ -206,6 +206,9 @@ impl Holder {
                     None => Client::connect(data_dir).await?.ok_or_else(daemon_has_gone)?,
                 };
                 let patience = answer_patience(&task);
+                if patience == Duration::MAX {
+                    greet(data_dir).await?;
+                }
                 let answer = tokio::time::timeout(patience, client.ask(task, &body, tell)).await;
                 answer.unwrap_or_else(|_| Err(unanswered(patience)))
             }
@@ -257,6 +260,14 @@ async fn do_here(
         tell(told)?;
     }
     answer
+}
+
+/// Makes sure that the daemon answers, before it is given what may take any time.
+async fn greet(data_dir: &Path) -> Result<(), Failure> {
+    let client = Client::connect(data_dir).await?.ok_or_else(daemon_has_gone)?;
+    let patience = answer_patience(&Task::Version);
+    let answer = tokio::time::timeout(patience, client.ask(Task::Version, &[], |_| Ok(()))).await;
+    answer.unwrap_or_else(|_| Err(unanswered(patience))).map(drop)
 }
 
 fn daemon_has_gone() -> Failure {

@@ -147,7 +147,7 @@ impl Selection {
     #[must_use]
     pub(crate) fn goes_on(&self) -> String {
         let command = format!("tailwater replay {}", self.flags());
-        format!("`{}` goes on from there", command.trim_end())
+        format!("`{}`, into the same database, goes on from there", command.trim_end())
     }
 
     /// The first position that can be in it.
@@ -311,7 +311,10 @@ mod tests {
         assert_eq!(parse("2026-01-02T02:04:05Z", "5000", "").unwrap(), hour);
         check("7", "2026-01-02T02:04:05.000001Z", "", "--from 7 --to 2026-01-02T02:04:05.000001Z");
         let kinds = check("", "", "gap,agent_state,gap", "--kind agent_state,gap");
-        assert_eq!(kinds.goes_on(), "`tailwater replay --kind agent_state,gap` goes on from there");
+        assert_eq!(
+            kinds.goes_on(),
+            "`tailwater replay --kind agent_state,gap`, into the same database, goes on from there"
+        );
     }
 
     #[test]

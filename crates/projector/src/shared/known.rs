@@ -11,7 +11,7 @@ use crate::project::Until;
 use crate::pulse::Pulse;
 use crate::ranges::Ranges;
 use crate::step::Flushed;
-use crate::target::RangeState;
+use crate::target::{LaneName, RangeState};
 
 /// What is known, changed by one lane at a time.
 #[derive(Debug)]
@@ -92,6 +92,15 @@ impl Known {
         self.busy.iter().copied().filter(|lo| Some(*lo) != own).collect()
     }
 
+    /// Whether a projection stands still: its live lane does, or nothing was committed of a backlog for so long. A disk
+    /// that is nearly full takes what little the live lane has and none of the rest.
+    pub(super) fn is_stopped(&self, now: Instant, stall_after: Duration) -> bool {
+        let is_long = self.pulse.stalled(now) >= stall_after;
+        self.outage.is_stall()
+            || self.outage.has_stopped(LaneName::Live)
+            || (self.outage.since().is_some() && is_long)
+    }
+
     /// Warns that the database has refused events, unless it was told of others a short while ago.
     pub(super) fn tell_refusals(&mut self, events: u64, now: Instant) {
         let is_due = self.refusals_told.is_none_or(|told| now.duration_since(told) >= REFUSALS_INTERVAL);
@@ -113,8 +122,26 @@ impl Known {
 
 #[cfg(test)]
 mod tests {
+    use std::time::SystemTime;
+
     use super::*;
-    use crate::target::Cursor;
+    use crate::target::{Cursor, ErrorKind, TargetError};
+
+    #[test]
+    fn a_backlog_that_stands_still_is_no_catching_up() {
+        let (mut known, start) = (Known::new(1), Instant::now());
+        let stall_after = Duration::from_secs(30);
+        let is_stopped =
+            |known: &Known, seconds| known.is_stopped(start + Duration::from_secs(seconds), stall_after);
+        known.pulse.has_work(start, true, true);
+        let full = TargetError::new(ErrorKind::Retry, "no space left on device");
+        known.outage.failed(LaneName::Backlog(1), &full, SystemTime::now());
+        assert!(!is_stopped(&known, 29), "it may be back at once");
+        known.pulse.committed(LaneName::Live, start + Duration::from_secs(29));
+        assert!(is_stopped(&known, 30), "the live lane is well, and the backlog is not");
+        known.pulse.committed(LaneName::Backlog(1), start + Duration::from_secs(31));
+        assert!(!is_stopped(&known, 32));
+    }
 
     #[test]
     fn what_a_claim_finds_is_not_raised_by_an_older_batch() {

@@ -120,7 +120,15 @@ impl Round {
         checks: Checks,
         refusals: &mut Refusals,
     ) -> Result<(), TargetError> {
-        let tried = format!("copying into {}", self.table.name);
+        let tried = match checks {
+            Checks::Kept => format!("copying into {}", self.table.name),
+            Checks::Left => {
+                format!(
+                    "looking up which events {} explains, by a temporary table of their keys",
+                    self.table.name
+                )
+            }
+        };
         session.run(&tried, &merge::stage_sql(self.table, checks)).await?;
         let (mut pieces, mut before) = (Pieces::new(whole), SAVEPOINT);
         while let Some(piece) = pieces.next() {

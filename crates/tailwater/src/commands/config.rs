@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::cli::{Cli, ConfigCommand, Format, FormatArgs};
 use crate::config::catalogue::Exposure;
-use crate::config::{CATALOGUE, Config, RawConfig, Setting, default_path};
+use crate::config::{CATALOGUE, Config, RawConfig, Setting, default_data_dir, default_path};
 use crate::failure::Failure;
 use crate::output::{self, Sheet};
 
@@ -99,7 +99,14 @@ fn show(cli: &Cli, args: &FormatArgs) -> Result<(), Failure> {
 
 /// A setting's value, without secrets, and where it came from.
 fn printable(raw: &RawConfig, setting: &Setting) -> (Option<String>, String) {
-    let Some(value) = raw.get(setting.key) else { return (None, "unset".to_owned()) };
+    let Some(value) = raw.get(setting.key) else {
+        let here = match setting.key {
+            "data_dir" => default_data_dir(|name| std::env::var(name).ok()),
+            _ => None,
+        };
+        let origin = if here.is_some() { "default" } else { "unset" };
+        return (here.map(|path| path.display().to_string()), origin.to_owned());
+    };
     let text = match setting.exposure {
         Exposure::Plain => value.text.clone(),
         Exposure::Url => match value.text.parse::<store::DatabaseUrl>() {

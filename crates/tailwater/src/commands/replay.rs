@@ -5,6 +5,7 @@ use std::cell::RefCell;
 use indicatif::ProgressBar;
 use projector::ReplayBegin;
 use serde_json::Value;
+use store::DatabaseUrl;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -25,12 +26,15 @@ use crate::service::{Extent, ReplayPlan, ReplayTask};
 /// # Errors
 /// Exit code 1 when nothing was chosen, or the replay has halted; 2 when it was stopped, or no database is set.
 pub(crate) async fn replay(config: &Config, args: &ReplayArgs) -> Result<(), Failure> {
-    let database = config.database.as_ref().ok_or_else(no_database)?;
+    let database = config.database.as_ref();
+    if database.is_none() && !args.dry_run {
+        return Err(no_database());
+    }
     let (from, to) = (args.from.as_deref(), args.to.as_deref());
     let selection = Selection::parse(from, to, args.kind.as_deref(), crate::commands::now())?;
     let task = ReplayTask {
-        database_url: database.secret(),
-        retention: config.retention_of(database),
+        database_url: database.map(DatabaseUrl::secret),
+        retention: database.and_then(|database| config.retention_of(database)),
         selection: selection.clone(),
         lanes: args.lanes,
         rate: args.rate,
@@ -78,8 +82,9 @@ async fn ask(
     };
     let mut holder = Holder::find(config, Missing::Refuse).await?;
     let is_daemon = holder.is_daemon();
+    let extent = task.extent;
     let asking = holder.ask(Task::Replay(task), Vec::new(), show);
-    let answer = if is_daemon { unless_signalled(asking, selection).await } else { asking.await };
+    let answer = if is_daemon { unless_signalled(asking, selection, extent).await } else { asking.await };
     let closed = holder.close().await;
     answer.and_then(|answer| closed.map(|()| answer))
 }
@@ -88,13 +93,17 @@ async fn ask(
 async fn unless_signalled(
     asking: impl Future<Output = Result<Value, Failure>>,
     selection: &Selection,
+    extent: Extent,
 ) -> Result<Value, Failure> {
     let stop = CancellationToken::new();
     let _signals = AbortOnDropHandle::new(crate::signals::cancel_on_signal(stop.clone()));
     tokio::select! {
         answer = asking => answer,
         () = stop.cancelled() => {
-            Err(Failure::error(format!("stopped: what was sent stays; {}", selection.goes_on())))
+            Err(Failure::error(match extent {
+                Extent::DryRun => "stopped before everything was counted".to_owned(),
+                Extent::Whole => format!("stopped: what was sent stays; {}", selection.goes_on()),
+            }))
         }
     }
 }

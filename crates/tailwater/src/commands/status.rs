@@ -11,7 +11,7 @@ use crate::config::Config;
 use crate::control::Task;
 use crate::failure::Failure;
 use crate::output::{self, Sheet};
-use crate::service::{MetricsAnswer, ProjectionObject, RangeObject, StatusAnswer};
+use crate::service::{JobObject, MetricsAnswer, ProjectionObject, RangeObject, StatusAnswer};
 
 /// How many ranges a person is shown; there are more while lanes work on a long backlog.
 const RANGES_SHOWN: usize = 4;
@@ -86,8 +86,17 @@ fn for_people(status: &StatusAnswer) -> Sheet {
     fields.retain(|(name, value)| !value.is_empty() || !name.ends_with("error"));
     let mut fields: Vec<(String, String)> =
         fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+    fields.extend(status.jobs.iter().map(job));
     fields.extend(status.samplers.iter().map(sampler));
     Sheet::of_fields(fields)
+}
+
+fn job(it: &JobObject) -> (String, String) {
+    let what = format!("{} {}", it.job, it.selection);
+    let error = it.error.as_ref().map(|error| format!("; waiting: {error}")).unwrap_or_default();
+    let (sent, left) =
+        (output::counted(it.sent_events, "event"), output::counted(it.left_positions, "position"));
+    ("job".to_owned(), format!("{} into {}: {sent} sent, {left} left{error}", what.trim_end(), it.database))
 }
 
 fn count(number: u64) -> String {

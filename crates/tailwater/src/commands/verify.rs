@@ -98,7 +98,14 @@ fn verdict(it: &DatabaseVerifyAnswer) -> String {
             count(it.extra),
         ),
         _ if it.missing == 0 && it.extra == 0 => {
-            format!("verified: {events} of log {log} are in {database} {parts}")
+            let elsewhere = it.quarantined + it.pending + it.expired;
+            match it.events.saturating_sub(elsewhere) {
+                there if elsewhere > 0 => format!(
+                    "verified: {} of {events} of log {log} are in {database}, and it is known where the others are {parts}",
+                    count(there),
+                ),
+                _ => format!("verified: {events} of log {log} are in {database} {parts}"),
+            }
         }
         _ => format!(
             "of {events} of log {log} in {database}: {} missing, {} extra {parts}",

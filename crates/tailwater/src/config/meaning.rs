@@ -137,9 +137,15 @@ fn data_dir(raw: &RawConfig, variable: impl Fn(&str) -> Option<String>) -> Resul
     if let Some(path) = typed {
         return Ok(path);
     }
+    default_data_dir(variable).ok_or(ConfigError::NoDataDir)
+}
+
+/// Where the log lives when nobody says so; `None` where there is no home either.
+#[must_use]
+pub fn default_data_dir(variable: impl Fn(&str) -> Option<String>) -> Option<PathBuf> {
     let set = |name: &str| variable(name).filter(|path| !path.is_empty()).map(PathBuf::from);
     let base = set("XDG_DATA_HOME").or_else(|| Some(set("HOME")?.join(".local/share")));
-    Ok(base.ok_or(ConfigError::NoDataDir)?.join("tailwater"))
+    Some(base?.join("tailwater"))
 }
 
 fn optional<T>(

@@ -11,6 +11,6 @@ mod retention;
 
 pub use bounds::LogBounds;
 pub use catalogue::{CATALOGUE, Setting};
-pub use meaning::{Backlog, Config, HostSampling, TmuxSampling};
+pub use meaning::{Backlog, Config, HostSampling, TmuxSampling, default_data_dir};
 pub use raw::{ConfigError, Origin, Overrides, RawConfig, RawValue, default_path};
 pub use retention::Retention;

@@ -22,12 +22,15 @@ const fn lost(task: &Task) -> &'static str {
         Task::Import { .. } => {
             "the daemon ended before it answered; whether it imported the part that was under way is not known"
         }
+        Task::Replay(_) => {
+            "the daemon ended before it had told everything: what was sent stays, and the same events asked for again, \
+             without --restart, go on from there"
+        }
         Task::Version
         | Task::Status
         | Task::Metrics
         | Task::LogStat
         | Task::Project { .. }
-        | Task::Replay(_)
         | Task::Quarantine { .. }
         | Task::LogTail { .. }
         | Task::LogExport { .. }

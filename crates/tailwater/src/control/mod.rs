@@ -25,7 +25,7 @@ use crate::selection::{Place, Selection};
 use crate::service::{Begin, Mend, QuarantineAction, ReplayTask};
 
 /// The version of this protocol.
-pub(crate) const PROTOCOL: u32 = 4;
+pub(crate) const PROTOCOL: u32 = 5;
 
 /// The most bytes of a request line.
 pub(crate) const REQUEST_LINE_BYTES_MAX: u64 = 64 * 1024;

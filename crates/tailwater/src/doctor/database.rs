@@ -34,7 +34,11 @@ pub(super) async fn look(subject: Arc<Subject>, log: Identity) -> Vec<Finding> {
 
 fn none_set() -> Finding {
     let advice = "nothing, if that is meant; else database.url, TAILWATER_DATABASE_URL or --database-url";
-    Finding::note("database", "none is set: events stay in the log", advice)
+    Finding::note(
+        "database",
+        "none is set for this command: nothing about one was checked; without any, events stay in the log",
+        advice,
+    )
 }
 
 /// How far the log is durable now: after the database was asked, which therefore cannot have more.

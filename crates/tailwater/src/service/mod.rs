@@ -30,7 +30,7 @@ pub(crate) use quarantine::{
     DropAnswer, QuarantineAction, QuarantineRow, RetryAnswer, ShowAnswer, Which, retry_what_is_known_now,
 };
 pub(crate) use record::record;
-pub(crate) use replay::{Extent, ReplayPlan, ReplayTask, Replays};
+pub(crate) use replay::{Extent, JobObject, ReplayPlan, ReplayTask, Replays};
 pub(crate) use status::HoleObject;
 pub(crate) use status::{LogStatAnswer, MetricsAnswer, ProjectionObject, RangeObject, StatusAnswer};
 pub(crate) use upkeep::{AdoptAnswer, Damage, RepairAnswer, TrimAnswer, VerifyAnswer, repair_unopened};

@@ -20,6 +20,7 @@ use self::plan::Planned;
 use super::project::database;
 use super::{Live, ProjectAnswer, Projecting, Service, answer};
 use crate::adapter::LogSource;
+use crate::commands::project::no_database;
 use crate::control::Progress;
 use crate::control::output::Output;
 use crate::failure::{Failure, chain};
@@ -27,13 +28,13 @@ use crate::retention::Keeping;
 use crate::selection::Selection;
 
 pub(crate) use self::plan::{Begun, ReplayPlan};
-pub(crate) use self::running::Replays;
+pub(crate) use self::running::{JobObject, Replays};
 
 /// What to replay, and how.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct ReplayTask {
-    /// Into which database, with its password.
-    pub database_url: String,
+    /// Into which database, with its password; none is needed to tell what would be replayed.
+    pub database_url: Option<String>,
     /// How long it keeps events.
     pub retention: Option<Duration>,
     /// Which events.
@@ -74,22 +75,27 @@ impl Service {
         output: &Output,
         stop: &CancellationToken,
     ) -> Result<Value, Failure> {
-        let database = database(&task.database_url)?;
+        let database = task.database_url.as_deref().map(database).transpose()?;
+        let own = match &database {
+            Some(database) => self.own_projection(database, output, stop).await,
+            None => None,
+        };
+        let retention = own.map_or(task.retention, |live| live.retention);
         if task.extent == Extent::DryRun {
-            return answer(self.plan_replay(task, &database, output, stop).await?.told);
+            return answer(self.plan_replay(task, database.as_ref(), retention, output, stop).await?.told);
         }
-        let _running = self.replays.begin(&database, &task.selection.flags(), stop).await?;
-        let planned = self.plan_replay(task, &database, output, stop).await?;
+        let database = database.ok_or_else(no_database)?;
+        let running = self.replays.begin(&database, &task.selection.flags(), stop).await?;
+        let planned = self.plan_replay(task, Some(&database), retention, output, stop).await?;
         let Some((lo, hi)) = planned.whole.filter(|_| has_work(&planned.told)) else {
             return Err(nothing(&planned.told));
         };
         let doing = if planned.told.begun == Begun::Resumed { "replaying on:" } else { "replaying" };
         output.notice(planned.told.line(doing)).await?;
-        let own = self.own_projection(&database, output, stop).await;
         let asked = ReplayRequest { request: task.selection.flags(), lo, hi, begin: task.begin };
         let options = StoreOptions { migrate: self.migrate, ..StoreOptions::default() };
         let target = TimescaleTarget::replay(database.clone(), options, asked);
-        let (target, mut parts) = Keeping::new(target, own.map_or(task.retention, |live| live.retention));
+        let (target, mut parts) = Keeping::new(target, retention);
         parts.sieve.select = select(&task.selection);
         parts.first = own.map(|live| live.status.clone());
         let replay = Replay::new(
@@ -98,6 +104,7 @@ impl Service {
             Settings::of_replay(planned.positions, task.lanes, task.rate),
             parts,
         );
+        running.follow(replay.status());
         let began = Instant::now();
         let replayed = run(&replay, &planned, &database, output, stop).await;
         let refused = replay.status().borrow().totals.quarantined;

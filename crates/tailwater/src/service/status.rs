@@ -8,7 +8,7 @@ use sampler::{SamplerStatus, StatusHandle};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Service, answer, blocking};
+use super::{JobObject, Service, answer, blocking};
 use crate::failure::{Failure, chain};
 use crate::metrics::{self, Snapshot};
 
@@ -24,7 +24,7 @@ pub(crate) struct StatusAnswer {
     /// Its projection.
     pub projection: ProjectionObject,
     /// Long work that is under way.
-    pub jobs: Vec<Value>,
+    pub jobs: Vec<JobObject>,
     /// What the database keeps of what it has refused; 0 without one, and until it was reached.
     pub quarantine: Counted,
     /// What is known to be lost.
@@ -142,7 +142,7 @@ impl Service {
             log: self.log_object(&stat),
             recording: self.recording(&stat),
             projection: self.projection().await,
-            jobs: Vec::new(),
+            jobs: self.replays.jobs(),
             quarantine: Counted { events: self.quarantined() },
             gaps: Counted { events: stat.lost_events },
             samplers,

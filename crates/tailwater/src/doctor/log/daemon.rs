@@ -137,7 +137,7 @@ fn projection(it: &ProjectionObject) -> Finding {
         "waiting" => Finding::warning(
             CHECK,
             format!("waiting: {error}"),
-            "nothing for the log: it goes on by itself when the database is back",
+            "mend what it names, if it names anything; recording goes on, and projecting by itself when the database does",
         ),
         state => {
             let lag = it.lag_events.map(|lag| format!(", {} behind", counted(lag, "event")));

@@ -1,6 +1,7 @@
 //! What a replay will do, told before it does anything.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use event::{Position, Time};
 use projector::{ErrorKind, ReplayBegin, Source};
@@ -19,8 +20,8 @@ use crate::service::walk::{Part, Tally};
 /// What a replay will do, as the command's answer tells it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct ReplayPlan {
-    /// Into which database.
-    pub database: String,
+    /// Into which database; null when none was named.
+    pub database: Option<String>,
     /// How many events will be sent.
     pub events: u64,
     /// How many of each kind.
@@ -73,7 +74,8 @@ impl Service {
     pub(super) async fn plan_replay(
         &self,
         task: &ReplayTask,
-        database: &DatabaseUrl,
+        database: Option<&DatabaseUrl>,
+        retention: Option<Duration>,
         output: &Output,
         stop: &CancellationToken,
     ) -> Result<Planned, Failure> {
@@ -89,14 +91,14 @@ impl Service {
         let positions = parts.iter().map(|(lo, hi)| hi.since(*lo)).sum();
         // NOTE: what lies behind the head is of a log that was longer: the replay halts there, and says so.
         let parts = parts.into_iter().map(|(lo, hi)| (lo, hi.min(head.next()))).collect();
-        let tally = self.tally(&task.selection, parts, head, task.retention, output, stop).await?;
+        let tally = self.tally(&task.selection, parts, head, retention, output, stop).await?;
         Ok(Planned { whole, positions, told: told(database, whole, tally, &found) })
     }
 
-    async fn find_begun(&self, task: &ReplayTask, database: &DatabaseUrl) -> Result<Found, Failure> {
-        if task.begin == ReplayBegin::Anew {
+    async fn find_begun(&self, task: &ReplayTask, database: Option<&DatabaseUrl>) -> Result<Found, Failure> {
+        let Some(database) = database.filter(|_| task.begin == ReplayBegin::Resume) else {
             return Ok(Found::Nothing);
-        }
+        };
         let log = LogSource::new(self.log.clone()).identity();
         match unfinished_replay(database, &log, &task.selection.flags()).await {
             Ok(found) => Ok(found.map_or(Found::Nothing, Found::Begun)),
@@ -106,7 +108,7 @@ impl Service {
     }
 }
 
-fn told(database: &DatabaseUrl, whole: Option<Part>, tally: Tally, found: &Found) -> ReplayPlan {
+fn told(database: Option<&DatabaseUrl>, whole: Option<Part>, tally: Tally, found: &Found) -> ReplayPlan {
     let (begun, begun_at) = match found {
         Found::Nothing => (Begun::New, None),
         Found::Begun(it) => (Begun::Resumed, Some(Time::to_string(&it.started_at))),
@@ -114,7 +116,7 @@ fn told(database: &DatabaseUrl, whole: Option<Part>, tally: Tally, found: &Found
     };
     let number = |position: Position| position.0;
     ReplayPlan {
-        database: database.to_string(),
+        database: database.map(DatabaseUrl::to_string),
         events: tally.events(),
         kinds: tally.kinds,
         expired: tally.expired,
@@ -133,7 +135,10 @@ impl ReplayPlan {
         let kinds = self.kinds.iter().map(|(kind, events)| format!("{} {kind}", count(*events)));
         let kinds: Vec<String> = kinds.collect();
         let kinds = if kinds.is_empty() { String::new() } else { format!(" ({})", kinds.join(", ")) };
-        let mut line = format!("{doing} {}{kinds} into {}", counted(self.events, "event"), self.database);
+        let mut line = format!("{doing} {}{kinds}", counted(self.events, "event"));
+        if let Some(database) = &self.database {
+            line += &format!(" into {database}");
+        }
         if let (Some(from), Some(to)) = (self.from_position, self.to_position) {
             line += &format!(", from position {from} to before {to}");
         }

@@ -1,9 +1,12 @@
 //! Which replays run: the same one must not run twice at once, for each would overtake the other until one halts.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
+use projector::Status;
+use serde::{Deserialize, Serialize};
 use store::DatabaseUrl;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::failure::Failure;
@@ -20,6 +23,39 @@ struct Running {
     stop: CancellationToken,
     /// Whether it has ended.
     ended: CancellationToken,
+    /// How far it is, once it sends.
+    status: Arc<OnceLock<watch::Receiver<Status>>>,
+}
+
+/// A replay that runs, as `status` tells it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct JobObject {
+    /// What it is: `replay`.
+    pub job: String,
+    /// Into which database.
+    pub database: String,
+    /// What was chosen, as flags.
+    pub selection: String,
+    /// How many events it has sent.
+    pub sent_events: u64,
+    /// How many positions it has before it.
+    pub left_positions: u64,
+    /// Why it waits, if it does.
+    pub error: Option<String>,
+}
+
+impl Running {
+    fn job(&self) -> JobObject {
+        let status = self.status.get().map(|status| status.borrow().clone()).unwrap_or_default();
+        JobObject {
+            job: "replay".to_owned(),
+            database: self.database.to_string(),
+            selection: self.request.clone(),
+            sent_events: status.totals.sent,
+            left_positions: status.backlog_events,
+            error: status.error,
+        }
+    }
 }
 
 /// A replay that runs, until it is dropped.
@@ -27,6 +63,14 @@ struct Running {
 pub(super) struct Guard {
     all: Arc<Mutex<BTreeMap<u64, Running>>>,
     number: u64,
+    status: Arc<OnceLock<watch::Receiver<Status>>>,
+}
+
+impl Guard {
+    /// It sends now, and this tells how far it is.
+    pub(super) fn follow(&self, status: watch::Receiver<Status>) {
+        self.status.get_or_init(|| status);
+    }
 }
 
 fn lock(all: &Mutex<BTreeMap<u64, Running>>) -> MutexGuard<'_, BTreeMap<u64, Running>> {
@@ -34,6 +78,11 @@ fn lock(all: &Mutex<BTreeMap<u64, Running>>) -> MutexGuard<'_, BTreeMap<u64, Run
 }
 
 impl Replays {
+    /// Those that run, the oldest first.
+    pub(crate) fn jobs(&self) -> Vec<JobObject> {
+        lock(&self.0).values().map(Running::job).collect()
+    }
+
     /// Notes that a replay runs; waits for one of the same that is about to end.
     ///
     /// # Errors
@@ -67,11 +116,10 @@ impl Replays {
         let mut all = lock(&self.0);
         let number = all.last_key_value().map_or(0, |(last, _)| last + 1);
         let (database, request) = (database.clone(), request.to_owned());
-        all.insert(
-            number,
-            Running { database, request, stop: stop.clone(), ended: CancellationToken::new() },
-        );
-        Guard { all: Arc::clone(&self.0), number }
+        let (stop, ended, status) = (stop.clone(), CancellationToken::new(), Arc::default());
+        let guard = Guard { all: Arc::clone(&self.0), number, status: Arc::clone(&status) };
+        all.insert(number, Running { database, request, stop, ended, status });
+        guard
     }
 
     /// Those of the same request that were noted before.
@@ -116,6 +164,8 @@ mod tests {
             replays.begin(&database, "--kind gap", &stop).await.unwrap(),
             replays.begin(&other, "all", &stop).await.unwrap(),
         ];
+        let jobs: Vec<String> = replays.jobs().into_iter().map(|job| job.selection).collect();
+        assert_eq!(jobs, ["all", "--kind gap", "all"], "the oldest first");
         drop(beside);
         // One that is about to end is waited for.
         first_stop.cancel();
