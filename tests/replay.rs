@@ -139,7 +139,7 @@ fn killed_in_the_middle_the_same_command_goes_on() {
         if with_daemon {
             log.daemon.take().unwrap().kill();
             let output = child.wait_with_output().unwrap();
-            check_error_last(&output, 2, "run this again");
+            check_error_last(&output, 2, "without --restart, go on from there");
             log.start_daemon();
         } else {
             child.kill().unwrap();

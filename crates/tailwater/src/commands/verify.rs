@@ -101,7 +101,7 @@ fn verdict(it: &DatabaseVerifyAnswer) -> String {
             let elsewhere = it.quarantined + it.pending + it.expired;
             match it.events.saturating_sub(elsewhere) {
                 there if elsewhere > 0 => format!(
-                    "verified: {} of {events} of log {log} are in {database}, and it is known where the others are {parts}",
+                    "verified: {} of {events} of log {log} are in {database}, and the others are accounted for {parts}",
                     count(there),
                 ),
                 _ => format!("verified: {events} of log {log} are in {database} {parts}"),
@@ -212,10 +212,12 @@ mod tests {
         let it = clean();
         assert_eq!(
             verdict(&it),
-            "verified: 10,000 events of log L are in D (9,900 rows of their own, 90 present, 10 quarantined, 0 pending, \
+            "verified: 9,990 of 10,000 events of log L are in D, and the others are accounted for (9,900 rows of their own, 90 present, 10 quarantined, 0 pending, \
              0 expired)"
         );
         assert_eq!(ailment(&it), None);
+        let all = verdict(&DatabaseVerifyAnswer { quarantined: 0, rows: 9_910, ..it.clone() });
+        assert!(all.starts_with("verified: 10,000 events of log L are in D (9,910 rows"), "{all}");
         let trimmed = verdict(&DatabaseVerifyAnswer { unavailable: 1, ..it });
         assert!(trimmed.ends_with("0 expired; 1 row of events that the log no longer has)"), "{trimmed}");
     }
