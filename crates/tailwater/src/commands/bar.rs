@@ -1,13 +1,14 @@
 //! Bars on the terminal that show how far long work is.
 
+use std::fmt::Write;
 use std::io::{IsTerminal, stderr};
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{HumanFloatCount, ProgressBar, ProgressState, ProgressStyle};
 
 /// A bar that counts events; nothing where there is no terminal.
 #[must_use]
 pub(crate) fn of_events() -> ProgressBar {
-    styled("{bar:30} {human_pos}/{human_len} events, {per_sec}, {eta} to go", Some(0))
+    styled("{bar:30} {human_pos}/{human_len} events, {pace}, {eta} to go", Some(0))
 }
 
 /// A bar of work that counts one thing first and then another.
@@ -43,6 +44,13 @@ fn styled(template: &str, total: Option<u64>) -> ProgressBar {
         return ProgressBar::hidden();
     }
     let bar = total.map_or_else(ProgressBar::no_length, ProgressBar::new);
-    bar.set_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()));
+    let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+    bar.set_style(style.with_key("pace", pace));
     bar
+}
+
+/// So many a second, without a fraction.
+fn pace(state: &ProgressState, text: &mut dyn Write) {
+    // NOTE: a pace that cannot be written is not shown, and nothing else.
+    let _ = write!(text, "{}/s", HumanFloatCount(state.per_sec().round()));
 }
