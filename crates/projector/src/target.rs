@@ -292,8 +292,8 @@ pub enum Divergence {
     /// The record at the digest's place is another one.
     #[error(
         "diverged: the database has applied a record with checksum {applied:08x} at position {at}, the log has \
-         {found:08x} there; this log is a copy that went its own way: `tailwater log adopt` makes it a log of its \
-         own, `tailwater replay` fills a fresh database from it"
+         {found:08x} there; this log or the one that the database has is a copy that went its own way: `tailwater log \
+         adopt` makes the copy a log of its own, `tailwater replay` fills a fresh database from it"
     )]
     Different {
         /// The digest's place.

@@ -48,8 +48,9 @@ async fn a_log_that_went_another_way_halts() {
         text,
         format!(
             "diverged: the database has applied a record with checksum {applied:08x} at position 25, the log \
-             has {found:08x} there; this log is a copy that went its own way: `tailwater log adopt` makes it a log \
-             of its own, `tailwater replay` fills a fresh database from it"
+             has {found:08x} there; this log or the one that the database has is a copy that went its own \
+             way: `tailwater log adopt` makes the copy a log of its own, `tailwater replay` fills a fresh database \
+             from it"
         )
     );
     assert_eq!(world.target.data(), before, "the claim changed nothing");

@@ -158,8 +158,10 @@ fn extra_text(it: &DatabaseVerifyAnswer) -> String {
             row.table, it.log_no, row.position, row.time
         )
     });
+    let before =
+        if it.mended.as_ref().is_some_and(|mended| mended.replayed > 0) { " before the mend" } else { "" };
     format!(
-        "{} extra: they name this log, and no event of it explains them (written or changed by hand, or by a copy of this log); \
+        "{} extra{before}: they name this log, and no event of it explains them (written or changed by hand, or by a copy of this log); \
          nothing is deleted here: look at them, delete what is wrong{example}, and verify again",
         are(it.extra, "row")
     )

@@ -42,7 +42,11 @@ pub(super) fn look(subject: &Subject) -> Vec<Finding> {
     let mut findings = vec![socket_length(dir)];
     match fs::metadata(dir) {
         Ok(metadata) if metadata.is_dir() => findings.extend(existing(dir, &metadata)),
-        Ok(_) => findings.push(no_directory(dir, "it is no directory")),
+        Ok(_) => findings.push(Finding::failure(
+            "data_dir",
+            format!("{}: it is no directory", dir.display()),
+            "move it away, or choose another one: data_dir, TAILWATER_DATA_DIR or --data-dir",
+        )),
         Err(error) if error.kind() == io::ErrorKind::NotFound => findings.extend(missing(dir)),
         Err(error) => findings.push(no_directory(dir, &error.to_string())),
     }
