@@ -24,6 +24,98 @@ fn an_acknowledgement_says_where_the_events_lie() {
     assert_eq!(json(&nothing), json!({"accepted": 0, "first_position": null, "last_position": null}));
 }
 
+/// By flags and as a line an event is the same, and judged by the same reader.
+#[test]
+fn one_event_can_be_spelled_out_by_flags() {
+    let home = tempdir().unwrap();
+    let data = home.path().join("data");
+    let by_flags = |flags: &[&str]| tailwater(&data).arg("record").args(flags).output().unwrap();
+    let time = ["--time", "2026-01-02T03:04:05Z", "--host", "h"];
+    let numbers =
+        ["--cpu-percent", "12.5", "--mem-used-bytes", "7", "--mem-limit-bytes", "8", "--mem-percent", "9"];
+    let counters =
+        ["--net-rx-bytes", "1", "--net-tx-bytes", "2", "--disk-read-bytes", "3", "--disk-write-bytes", "4"];
+    let agent =
+        ["--agent", "zen", "--role", "worker", "--tool", "codex", "--runtime", "tmux", "--state", "idle"];
+    let tokens = [
+        "--agent",
+        "zen",
+        "--model",
+        "m",
+        "--input-tokens",
+        "1",
+        "--output-tokens",
+        "2",
+        "--cache-read",
+        "3",
+        "--cache-create",
+        "4",
+        "--cache-create-1h",
+        "5",
+        "--reasoning-tokens",
+        "6",
+        "--cost-usd",
+        "0.5",
+        "--tool",
+        "codex",
+        "--session-id",
+        "s",
+        "--message-id",
+        "msg_1",
+        "--final",
+    ];
+    let resources = r#""cpu_percent":12.5,"mem_used_bytes":7,"mem_limit_bytes":8,"mem_percent":9.0,"net_rx_bytes":1,"net_tx_bytes":2,"disk_read_bytes":3,"disk_write_bytes":4"#;
+    let who = r#""agent_name":"zen","role":"worker","tool":"codex","runtime":"tmux","state":"idle""#;
+    let cases: [(Vec<&str>, String); 5] = [
+        ([&["agent"], &agent[..], &numbers, &counters].concat(), format!("agent_sample {who},{resources}")),
+        (
+            [&["system", "--system", "db"], &numbers[..], &counters].concat(),
+            format!(r#"system_sample "system_name":"db",{resources}"#),
+        ),
+        (
+            vec!["channel", "--channel", "c", "--messages", "4", "--reactions", "1", "--members", "12"],
+            r#"channel_sample "channel_name":"c","message_count":4,"member_count":12,"reaction_count":1"#.to_owned(),
+        ),
+        (
+            [&["token"], &tokens[..]].concat(),
+            r#"token_usage "agent_name":"zen","model":"m","tool":"codex","session_id":"s","message_id":"msg_1","input_tokens":1,"output_tokens":2,"cache_read":3,"cache_create":4,"cache_create_1h":5,"reasoning_tokens":6,"cost_usd":0.5,"final":true"#
+                .to_owned(),
+        ),
+        (
+            [&["state"], &agent[..], &["--started-at", "2026-01-01T00:00:00Z"]].concat(),
+            format!(r#"agent_state {who},"started_at":"2026-01-01T00:00:00.000000Z""#),
+        ),
+    ];
+    for (flags, expected) in &cases {
+        let answer = json(&by_flags(&[flags, &time[..]].concat()));
+        assert_eq!(answer["accepted"], 1, "{flags:?}: {answer}");
+        let tail = tailwater(&data).args(["log", "tail", "-n", "1", "--format", "json"]).output().unwrap();
+        let (kind, fields) = expected.split_once(' ').unwrap();
+        let line = format!(r#","kind":"{kind}","time":"2026-01-02T03:04:05.000000Z","host":"h",{fields}}}"#);
+        assert!(stdout(&tail).trim_end().ends_with(&line), "{}\n{line}", stdout(&tail));
+    }
+    let now = json(&by_flags(&["state", "--agent", "zen", "--state", "working"]));
+    assert_eq!(now["first_position"], 6);
+
+    let check = |flags: &[&str], says: &str| {
+        let output = by_flags(flags);
+        let error = stderr(&output);
+        assert!(output.status.code() == Some(2) && error.contains(says), "{flags:?}: {error}");
+    };
+    check(&["state", "--agent", "zen", "--state", "sleeping"], "field state");
+    check(&["state", "--agent", "zen"], "--state");
+    check(&["agent", "--agent", ""], "field agent_name");
+    check(&["agent", "--agent", "zen", "--cpu-percent", "NaN"], "no finite number");
+    check(&["agent", "--agent", "zen", "--time", "today"], "field time");
+    check(&["--skip-invalid", "agent", "--agent", "zen"], "standard input");
+    assert_eq!(json(&record(&data, "\n"))["accepted"], 0);
+    assert_eq!(
+        json(&record(&data, &agent_line("a", 1, 1.0)))["first_position"],
+        7,
+        "nothing else was recorded"
+    );
+}
+
 #[test]
 fn bad_input_gets_one_line_and_nothing_is_recorded() {
     let home = tempdir().unwrap();

@@ -4,6 +4,7 @@ mod doctor;
 mod log;
 mod migrate;
 mod quarantine;
+mod record;
 mod replay;
 mod verify;
 
@@ -18,6 +19,7 @@ pub(crate) use doctor::DoctorArgs;
 pub(crate) use log::{ExportArgs, ImportArgs, LogCommand, TailArgs, TrimArgs};
 pub(crate) use migrate::MigrateArgs;
 pub(crate) use quarantine::{DropArgs, ListArgs, QuarantineCommand, RetryArgs, ShowArgs, WhichArgs};
+pub(crate) use record::{EventFlags, RecordArgs};
 pub(crate) use replay::ReplayArgs;
 pub(crate) use verify::VerifyArgs;
 
@@ -63,14 +65,9 @@ pub(crate) struct Global {
 pub(crate) enum Command {
     /// Sample, record and project until stopped
     Run(RunArgs),
-    /// Append events from standard input, one JSON object a line
-    #[command(after_help = "Example:
-  echo '{\"kind\":\"agent_state\",\"time\":\"2026-01-02T03:04:05Z\",\"agent_name\":\"zen\",\"state\":\"working\"}' \\
-    | tailwater record
-
-Prints {\"accepted\":N,\"first_position\":A,\"last_position\":B} after the acknowledgement that log.sync promises.
-A bad line refuses the whole request, unless --skip-invalid.")]
-    Record(RecordArgs),
+    /// Append events from standard input, one JSON object a line, or one event by flags
+    #[command(after_help = record::AFTER_HELP)]
+    Record(Box<RecordArgs>),
     /// Project the log into the database
     Project(ProjectArgs),
     /// Apply a part of the log again, into any database
@@ -114,14 +111,6 @@ pub(crate) struct RunArgs {
     /// How long the database keeps events, such as 90d; older ones are dropped [setting database.retention]
     #[arg(long, value_name = "LENGTH")]
     pub retention: Option<String>,
-}
-
-/// Flags of `record`.
-#[derive(Debug, Args)]
-pub(crate) struct RecordArgs {
-    /// Record the valid lines and count the others
-    #[arg(long)]
-    pub skip_invalid: bool,
 }
 
 /// Flags of `project`.
