@@ -5,6 +5,7 @@ mod support;
 
 use std::time::Duration;
 
+use rustix::process::Signal;
 use serde_json::json;
 use support::daemon::Daemon;
 use support::{agent_line, json, record, run_with, stderr, stdout, tailwater};
@@ -242,4 +243,21 @@ fn commands_that_read_make_no_log() {
         assert!(stderr(&output).contains("there is no log in"), "{}", stderr(&output));
     }
     assert!(!data.exists());
+}
+
+/// What was not taken is not taken later either.
+#[test]
+fn a_daemon_that_does_not_answer_is_told_and_gets_nothing() {
+    let home = tempdir().unwrap();
+    let data = home.path().join("data");
+    let mut command = tailwater(&data);
+    command.env("TAILWATER_HOST_ENABLED", "false").env("TAILWATER_TMUX_ENABLED", "false").arg("run");
+    let daemon = Daemon::start_command(&data, &mut command);
+    daemon.signal(Signal::STOP);
+    let refused = record(&data, &agent_line("a", 1, 1.0));
+    daemon.signal(Signal::CONT);
+    assert_eq!(refused.status.code(), Some(1), "{refused:?}");
+    assert!(stderr(&refused).contains("did not answer within"), "{refused:?}");
+    assert_eq!(json(&record(&data, &agent_line("b", 1, 1.0)))["first_position"], 1);
+    daemon.stop();
 }
