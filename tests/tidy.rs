@@ -14,10 +14,12 @@ const MAY_SEE: &[(&str, &[&str])] = &[
     ("eventlog", &["event"]),
     ("projector", &["event"]),
     ("query", &["event"]),
-    ("sampler", &["event"]),
+    ("sampler", &["event", "usage"]),
+    ("server", &["event", "query", "usage"]),
     ("sim", &["event", "projector", "query"]),
     ("store", &["event", "projector", "query"]),
-    ("tailwater", &["event", "eventlog", "projector", "query", "sampler", "store"]),
+    ("tailwater", &["event", "eventlog", "projector", "query", "sampler", "server", "store", "usage"]),
+    ("usage", &["event"]),
 ];
 
 /// Dependencies that shape a boundary, and the crates that may name them.
@@ -27,6 +29,12 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("lz4_flex", &["eventlog"]),
     ("xxhash-rust", &["eventlog"]),
     ("crossbeam-channel", &["eventlog"]),
+    ("axum", &["server"]),
+    ("tower-http", &["server"]),
+    ("opentelemetry-proto", &["server"]),
+    ("prost", &["server"]),
+    ("bollard", &["sampler"]),
+    ("notify", &["sampler"]),
     ("sqlx", &["store"]),
     ("tokio-postgres", &["store"]),
     ("tokio-postgres-rustls", &["store"]),

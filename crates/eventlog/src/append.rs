@@ -42,6 +42,20 @@ pub struct Batch {
     pub meta: Vec<MetaEntry>,
     /// How their times relate to the clock.
     pub order: Order,
+    /// Who told of its token usage.
+    pub teller: Teller,
+}
+
+/// Who told of token usage: what is made of it before it is kept depends on that.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Teller {
+    /// Somebody who knows: a program, a person, a log that is imported.
+    #[default]
+    Anybody,
+    /// The transcript of a coding tool.
+    Transcript,
+    /// A coding tool's telemetry, which tells of the same calls as its transcript, and knows no message ids.
+    Telemetry,
 }
 
 impl From<Vec<Event>> for Batch {
