@@ -25,7 +25,7 @@ impl EventLog {
     /// As [`Self::state`].
     pub fn states(&self, prefix: &[u8]) -> Result<Vec<KeyValue>, ReadError> {
         let engine = self.engine()?;
-        let entries = engine.state.prefix(prefix).map(|guard| guard.into_inner());
+        let entries = engine.state.prefix(prefix).map(fjall::Guard::into_inner);
         let pairs = entries.map(|entry| entry.map(|(key, value)| (key.to_vec(), value.to_vec())));
         pairs.collect::<Result<_, _>>().map_err(unreadable)
     }
