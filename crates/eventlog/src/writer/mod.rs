@@ -26,7 +26,7 @@ use crate::gate::{Gatekeeper, LettingGo};
 use crate::mark::MarkWriter;
 use crate::open::LogInfo;
 use crate::settings::{Settings, Sync};
-use bounds::Watch;
+use bounds::{Watch, refuse_without_room};
 use mend::Failed;
 
 pub(crate) use shared::Shared;
@@ -389,20 +389,4 @@ fn sync_interval(sync: Sync) -> Duration {
         // NOTE: a reader's wish or the end of the log syncs long before; this only bounds the wait.
         Sync::Os => Duration::from_secs(3_600),
     }
-}
-
-/// At its bound the log refuses whoever can be told. What was only offered has been taken already.
-fn refuse_without_room(turn: &mut Turn, shared: &Shared) {
-    let Some(no_room) = shared.no_room() else { return };
-    let mut kept = Vec::new();
-    for (encoded, reply) in turn.appends.drain(..) {
-        match reply {
-            Some(reply) if !encoded.ends.is_empty() => {
-                shared.count_refused(encoded.ends.len());
-                let _ = reply.send(Err(no_room.clone()));
-            }
-            reply => kept.push((encoded, reply)),
-        }
-    }
-    turn.appends = kept;
 }

@@ -52,7 +52,7 @@ pub(crate) fn record(log: &EventLog, ndjson: &[u8], skip_invalid: bool) -> Resul
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over references")]
-fn is_zero(number: &u64) -> bool {
+pub(super) fn is_zero(number: &u64) -> bool {
     *number == 0
 }
 
