@@ -6,6 +6,7 @@ use std::sync::Arc;
 use event::Text;
 
 use crate::transcript::{Family, StateError, TranscriptReader};
+use crate::{claude, codex};
 
 /// A coding tool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -58,12 +59,15 @@ impl Tool {
         state: Option<&[u8]>,
         family: Arc<dyn Family>,
     ) -> Result<Box<dyn TranscriptReader>, StateError> {
-        let _ = (path, state, family);
-        Err(StateError { tool: self.name(), problem: "there is no reader yet".to_owned() })
+        Ok(match self {
+            Self::Claude => Box::new(claude::Reader::new(path, state)?),
+            Self::Codex => Box::new(codex::Reader::new(path, state, family)?),
+        })
     }
 }
 
-fn stem(path: &Path) -> &str {
+/// The name of the file without `.jsonl`.
+pub(crate) fn stem(path: &Path) -> &str {
     path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default()
 }
 

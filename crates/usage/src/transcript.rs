@@ -45,7 +45,7 @@ pub struct Call {
 /// A reader keeps its own handle and asks while it reads: whose copy it has before it is told by its first line.
 pub trait Family: Send + Sync {
     /// The transcript of this session from its beginning, if it is there.
-    fn transcript(&self, session_id: &str) -> Option<Box<dyn BufRead>>;
+    fn transcript(&self, session_id: &str) -> Option<Box<dyn BufRead + Send>>;
 }
 
 /// A state that cannot be gone on from: it is of another version, or damaged.
