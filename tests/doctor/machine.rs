@@ -249,8 +249,8 @@ fn coding_tools_that_delete_their_transcripts_are_told() {
     };
     let report = Report::of(&mut with_codex());
     report.is_good();
-    report.has("source.transcripts", "note", "1 transcript, 3 B; not read yet");
-    report.has("source.transcripts", "note", "0 transcripts");
+    report.has("source.transcripts", "ok", "1 transcript, 3 B");
+    report.has("source.transcripts", "ok", "0 transcripts");
     report.has("tool.cleanup", "warning", "older than 30 days");
     report.has("tool.cleanup", "ok", "Codex");
     fs::write(claude.join("settings.json"), r#"{"env": {"KEY": "sekret"}, "cleanupPeriodDays": 3650}"#)

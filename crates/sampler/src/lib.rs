@@ -7,6 +7,8 @@
 //! - [`pace`]: the loop that runs a [`Sampler`] on a thread of its own and offers its events to an
 //!   [`event::Sink`]; [`Runner`] is one turn of that loop, for those who bring their own time.
 //!
+//! [`transcripts`] goes its own way: it follows files, and what it has read is kept with how far it has come.
+//!
 //! Beside them [`machine`] tells who looks once what this process is granted: room, limits, mounts.
 //!
 //! A sampler never blocks on the log, never repeats a series' time, and tells a failure apart from a zero:
@@ -27,6 +29,7 @@ mod stamps;
 mod status;
 mod subject;
 pub mod tmux;
+pub mod transcripts;
 
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use counters::DeviceCounters;
@@ -36,5 +39,5 @@ pub use registry::{Life, Registry, Seen};
 pub use runner::Runner;
 pub use schedule::Schedule;
 pub use stamps::{ClockStep, Stamps};
-pub use status::{SamplerState, SamplerStatus, StatusHandle};
+pub use status::{Progress, SamplerState, SamplerStatus, StatusHandle};
 pub use subject::{Activity, Pass, Sampler};

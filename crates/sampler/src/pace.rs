@@ -4,6 +4,7 @@
 //! in the middle of a pass (a source that hangs) is waited for until the deadline and then left to end by
 //! itself, so that one bad source cannot hold up the shutdown of the daemon.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -65,14 +66,25 @@ impl PacedSampler {
         clock: Arc<dyn Clock>,
         sink: Arc<dyn Sink>,
     ) -> Result<Self, PaceError> {
-        let name = sampler.name().to_owned();
         let runner = Runner::new(sampler, settings.host);
         let status = runner.status();
+        Self::spawn(status, move |stop| drive(runner, settings.interval, stop, &*clock, &*sink))
+    }
+
+    /// Starts the thread of a sampler that does not go by a grid of ticks: `work` returns soon after it is told to stop.
+    pub(crate) fn spawn(
+        status: StatusHandle,
+        work: impl FnOnce(&Arc<Stop>) + Send + 'static,
+    ) -> Result<Self, PaceError> {
+        let name = status.get().name;
         let stop = Arc::new(Stop::default());
-        let seen = Arc::clone(&stop);
+        let (seen, told) = (Arc::clone(&stop), status.clone());
         let thread = std::thread::Builder::new()
             .name(format!("sample-{name}"))
-            .spawn(move || drive(runner, settings.interval, &seen, &*clock, &*sink))
+            .spawn(move || {
+                let _end = End { stop: &seen, status: told };
+                work(&seen);
+            })
             .map_err(|source| PaceError { sampler: name, source })?;
         Ok(Self { stop, status, thread: Some(thread) })
     }
@@ -109,7 +121,6 @@ impl Drop for PacedSampler {
 }
 
 fn drive(mut runner: Runner, interval: Duration, stop: &Stop, clock: &dyn Clock, sink: &dyn Sink) {
-    let _end = End { stop, status: runner.status() };
     let mut schedule = Schedule::new(clock.monotonic(), interval);
     loop {
         runner.step(clock, sink);
@@ -147,10 +158,12 @@ enum Phase {
     Ended,
 }
 
+/// What a sampler's thread waits on.
 #[derive(Debug, Default)]
-struct Stop {
+pub(crate) struct Stop {
     phase: Mutex<Phase>,
     changed: Condvar,
+    nudged: AtomicBool,
 }
 
 impl Stop {
@@ -162,8 +175,34 @@ impl Stop {
         self.reach(Phase::Ended);
     }
 
+    /// Whether the thread has been told to stop.
+    pub(crate) fn is_requested(&self) -> bool {
+        *self.lock() >= Phase::Requested
+    }
+
+    /// Ends the wait of [`Self::wait_nudged`]: there is something to do.
+    pub(crate) fn nudge(&self) {
+        self.nudged.store(true, Ordering::SeqCst);
+        // NOTE: with the lock, so that a thread that has just looked and is about to wait hears of it.
+        let _now = self.lock();
+        self.changed.notify_all();
+    }
+
+    /// Waits for a nudge or a request, at most this long.
+    pub(crate) fn wait_nudged(&self, timeout: Duration) {
+        let start = Instant::now();
+        let mut now = self.lock();
+        while *now < Phase::Requested && !self.nudged.swap(false, Ordering::SeqCst) {
+            let left = timeout.saturating_sub(start.elapsed());
+            if left.is_zero() {
+                return;
+            }
+            now = self.changed.wait_timeout(now, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
     /// Waits for a request; false when `timeout` passed without one.
-    fn wait_requested(&self, timeout: Duration) -> bool {
+    pub(crate) fn wait_requested(&self, timeout: Duration) -> bool {
         self.wait(Phase::Requested, timeout)
     }
 

@@ -64,6 +64,12 @@ impl Registry {
     /// Takes what an agent says of itself.
     pub fn hear(&self, _said: &AgentState) {}
 
+    /// The homes of the agents that have one of their own.
+    #[must_use]
+    pub fn homes(&self) -> Vec<Text> {
+        Vec::new()
+    }
+
     /// The agent whose home or working directory this path is, or lies in; `None` when it is nobody's or several
     /// agents'.
     #[must_use]

@@ -49,15 +49,34 @@ pub struct SamplerStatus {
     pub error: Option<String>,
     /// How many of its events the sink refused since it began: for metrics, not part of the JSON.
     pub refused_events: u64,
+    /// What is still to be read of a long backlog; absent from the JSON when there is none.
+    pub progress: Option<Progress>,
+}
+
+/// How far a sampler is with what it has found to read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Progress {
+    /// Files that were read.
+    pub files: u64,
+    /// Bytes that were read.
+    pub bytes: u64,
+    /// Files that are to be read.
+    pub files_left: u64,
+    /// Bytes that are to be read.
+    pub bytes_left: u64,
 }
 
 impl Serialize for SamplerStatus {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut object = serializer.serialize_struct("SamplerStatus", 4)?;
+        let mut object =
+            serializer.serialize_struct("SamplerStatus", 4 + usize::from(self.progress.is_some()))?;
         object.serialize_field("name", &self.name)?;
         object.serialize_field("state", self.state.as_str())?;
         object.serialize_field("last_run", &self.last_run.map(|time| time.to_string()))?;
         object.serialize_field("error", &self.error)?;
+        if let Some(progress) = &self.progress {
+            object.serialize_field("progress", progress)?;
+        }
         object.end()
     }
 }

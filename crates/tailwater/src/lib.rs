@@ -21,6 +21,7 @@ mod selection;
 mod service;
 mod signals;
 mod sources;
+mod transcript_log;
 mod watch;
 
 use std::env::VarError;

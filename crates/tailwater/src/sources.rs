@@ -3,12 +3,15 @@
 use std::sync::Arc;
 
 use event::HostName;
+use eventlog::EventLog;
 use sampler::host::{HostSampler, ProcHost};
 use sampler::tmux::{AgentSelector, NamedAgent, ProcTmux, TmuxSampler, TmuxServer, TmuxSettings};
-use sampler::{Sampler, SystemClock};
+use sampler::transcripts::TranscriptSettings;
+use sampler::{PacedSampler, Registry, Sampler, SystemClock, transcripts};
 
-use crate::config::TmuxSampling;
+use crate::config::{TmuxSampling, TranscriptSampling};
 use crate::failure::{Failure, chain};
+use crate::transcript_log::LogOfTranscripts;
 
 /// The sampler of this machine, named like the host.
 ///
@@ -31,6 +34,23 @@ pub(crate) fn tmux(sampling: &TmuxSampling) -> Result<Box<dyn Sampler>, Failure>
         patterns: sampling.pattern.iter().cloned().collect(),
     };
     Ok(Box::new(TmuxSampler::new(selector, probe, Arc::new(SystemClock))))
+}
+
+/// Follows the transcripts of coding tools, and keeps what they tell in this log.
+///
+/// # Errors
+/// When the system gives no thread.
+pub(crate) fn transcripts(
+    sampling: &TranscriptSampling,
+    host: Option<HostName>,
+    registry: &Registry,
+    log: &EventLog,
+) -> Result<PacedSampler, Failure> {
+    let TranscriptSampling { homes, interval } = sampling.clone();
+    let settings = TranscriptSettings { homes, interval, host };
+    let keeper = Arc::new(LogOfTranscripts::new(log.clone()));
+    transcripts::start(settings, registry.clone(), Arc::new(SystemClock), keeper)
+        .map_err(|error| Failure::error(chain(&error)))
 }
 
 /// A name is a socket in tmux's own folder, what has a slash is a path.

@@ -41,9 +41,11 @@ pub struct Call {
 }
 
 /// Finds the transcripts of other sessions, for those that begin with a copy of another one's.
-pub trait Family {
+///
+/// A reader keeps its own handle and asks while it reads: whose copy it has before it is told by its first line.
+pub trait Family: Send + Sync {
     /// The transcript of this session from its beginning, if it is there.
-    fn transcript(&self, session_id: &str) -> Option<Box<dyn BufRead>>;
+    fn transcript(&self, session_id: &str) -> Option<Box<dyn BufRead + Send>>;
 }
 
 /// A state that cannot be gone on from: it is of another version, or damaged.

@@ -7,14 +7,15 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use event::HostName;
 use eventlog::{EventLog, Trims};
-use sampler::{PaceSettings, PacedSampler, Sampler, SystemClock};
+use sampler::{PaceSettings, PacedSampler, Registry, Sampler, SystemClock};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::access::{HELD_PATIENCE, HELD_PAUSE, OpenFailure, Opened, open_log, this_host};
-use crate::config::Config;
+use crate::config::{Config, TranscriptSampling};
 use crate::control::client::Client;
 use crate::control::server;
 use crate::failure::{Failure, chain};
@@ -40,7 +41,11 @@ pub(crate) async fn run(config: &Config) -> Result<(), Failure> {
     let mut samplers = build_samplers(config)?;
     announce(config, &log, &mut samplers)?;
     let _health = AbortOnDropHandle::new(tokio::spawn(watch::tell_health(log.clone())));
-    let running = start_samplers(&log, samplers)?;
+    let mut running = start_samplers(&log, samplers)?;
+    let registry = Registry::default();
+    if let Some(transcripts) = &config.transcripts {
+        running.push(crate::sources::transcripts(transcripts, foreign_host(&log)?, &registry, &log)?);
+    }
     let (projecting, projection) = projection::start(config, &log, &stop).await?;
     let statuses = running.iter().map(PacedSampler::status).collect();
     let opened = Opened { log: log.clone(), usage };
@@ -85,9 +90,7 @@ fn build_samplers(config: &Config) -> Result<Vec<PacedSource>, Failure> {
 }
 
 fn start_samplers(log: &EventLog, samplers: Vec<PacedSource>) -> Result<Vec<PacedSampler>, Failure> {
-    let host = this_host()?;
-    // NOTE: absent means the name that the log was created with; after a rename events carry the new one.
-    let host = (host != log.info().host).then_some(host);
+    let host = foreign_host(log)?;
     samplers
         .into_iter()
         .map(|(sampler, interval)| {
@@ -96,6 +99,13 @@ fn start_samplers(log: &EventLog, samplers: Vec<PacedSource>) -> Result<Vec<Pace
                 .map_err(|error| Failure::error(chain(&error)))
         })
         .collect()
+}
+
+/// This machine's name, when it is not the one that events without a name mean.
+fn foreign_host(log: &EventLog) -> Result<Option<HostName>, Failure> {
+    let host = this_host()?;
+    // NOTE: absent means the name that the log was created with; after a rename events carry the new one.
+    Ok((host != log.info().host).then_some(host))
 }
 
 /// Says in a few lines what is recorded, where, and what is not set.
@@ -111,14 +121,28 @@ fn announce(config: &Config, log: &EventLog, samplers: &mut [PacedSource]) -> Re
     for (sampler, interval) in samplers {
         output::line(&format!("  source    {}, every {interval:?}", sampler.describe()))?;
     }
-    if config.host.is_none() && config.tmux.is_none() {
+    if let Some(transcripts) = &config.transcripts {
+        output::line(&format!("  source    {}", transcripts_line(transcripts)))?;
+    }
+    if config.host.is_none() && config.tmux.is_none() && config.transcripts.is_none() {
         output::line(
-            "  source    none: host.enabled and tmux.enabled are false; `tailwater record` still works",
+            "  source    none: host, tmux and transcripts are not enabled; `tailwater record` still works",
         )?;
     }
     output::line(&format!("  database  {}", database_line(config)))?;
     output::line(&format!("  listen    {}: checked, nothing listens in this version", config.listen))?;
     output::line("  ask it    tailwater status; stop it with Ctrl-C")
+}
+
+fn transcripts_line(sampling: &TranscriptSampling) -> String {
+    let homes: Vec<String> = sampling
+        .homes
+        .iter()
+        .filter(|home| home.path.is_dir())
+        .map(|home| home.path.display().to_string())
+        .collect();
+    let homes = if homes.is_empty() { "no home yet".to_owned() } else { homes.join(", ") };
+    format!("transcripts of Claude Code and Codex ({homes}), as they grow and every {:?}", sampling.interval)
 }
 
 fn database_line(config: &Config) -> String {

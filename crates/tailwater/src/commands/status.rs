@@ -195,6 +195,12 @@ fn sampler(sampler: &Value) -> (String, String) {
             state = format!("{state}; {label} {}", text(field));
         }
     }
+    if let Some(progress) = sampler.get("progress").and_then(Value::as_object) {
+        let number = |field: &str| progress.get(field).and_then(Value::as_u64).unwrap_or_default();
+        let (files, left) =
+            (output::counted(number("files_left"), "file"), output::bytes(number("bytes_left")));
+        state = format!("{state}; {files} and {left} still to be read");
+    }
     (format!("sampler.{}", text("name")), state)
 }
 

@@ -142,6 +142,30 @@ pub const CATALOGUE: &[Setting] = &[
         None,
         "the tmux server's socket: a name as for tmux -L, or a path as for tmux -S; unset: tmux's own default",
     ),
+    plain(
+        "transcripts.enabled",
+        &["TAILWATER_TRANSCRIPTS_ENABLED"],
+        Some("true"),
+        "whether to read token usage from the transcripts of Claude Code and Codex",
+    ),
+    plain(
+        "transcripts.interval",
+        &["TAILWATER_TRANSCRIPTS_INTERVAL"],
+        Some("1m"),
+        "how often every transcript is looked at, from 100ms to 1h; what changes between is heard of at once",
+    ),
+    plain(
+        "transcripts.claude_dirs",
+        &["TAILWATER_TRANSCRIPTS_CLAUDE_DIRS"],
+        None,
+        "homes of Claude Code, comma-separated; unset: CLAUDE_CONFIG_DIR, else ~/.claude and ~/.config/claude",
+    ),
+    plain(
+        "transcripts.codex_dirs",
+        &["TAILWATER_TRANSCRIPTS_CODEX_DIRS"],
+        None,
+        "homes of Codex, comma-separated; unset: CODEX_HOME, else ~/.codex",
+    ),
 ];
 
 /// The setting of this key.

@@ -8,9 +8,11 @@ pub mod catalogue;
 mod meaning;
 mod raw;
 mod retention;
+mod transcripts;
 
 pub use bounds::LogBounds;
 pub use catalogue::{CATALOGUE, Setting};
 pub use meaning::{Backlog, Config, HostSampling, TmuxSampling, default_data_dir};
 pub use raw::{ConfigError, Origin, Overrides, RawConfig, RawValue, default_path};
 pub use retention::Retention;
+pub use transcripts::TranscriptSampling;

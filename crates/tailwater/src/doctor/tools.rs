@@ -6,10 +6,12 @@
 
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
+use sampler::transcripts::{Home, of_environment};
 use serde_json::Value;
+use usage::Tool;
 
 use super::{Finding, Subject};
 use crate::output::{bytes, counted};
@@ -24,65 +26,33 @@ const MANAGED: &str = "/etc/claude-code/managed-settings.json";
 const ENTRIES_MAX: u64 = 50_000;
 const WALK_LIMIT: Duration = Duration::from_secs(3);
 
-/// A coding tool.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Tool {
-    ClaudeCode,
-    Codex,
-}
-
-impl Tool {
-    const fn name(self) -> &'static str {
-        match self {
-            Self::ClaudeCode => "Claude Code",
-            Self::Codex => "Codex",
-        }
-    }
-
-    /// Where its transcripts are in its home.
-    const fn folders(self) -> &'static [&'static str] {
-        match self {
-            Self::ClaudeCode => &["projects"],
-            Self::Codex => &["sessions", "archived_sessions"],
-        }
+/// The name that people know a tool by.
+const fn label(tool: Tool) -> &'static str {
+    match tool {
+        Tool::Claude => "Claude Code",
+        Tool::Codex => "Codex",
     }
 }
 
-/// Where a coding tool keeps its files.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Home {
-    tool: Tool,
-    path: PathBuf,
-}
-
-/// The homes of the environment, whether they are there or not.
-fn homes(variable: impl Fn(&str) -> Option<String>) -> Vec<Home> {
-    let set = |name: &str| variable(name).filter(|text| !text.is_empty());
-    let list = |text: String| -> Vec<PathBuf> {
-        text.split(',').map(str::trim).filter(|path| !path.is_empty()).map(PathBuf::from).collect()
+/// The homes that are read, and without reading those of the environment, as far as they are there.
+fn existing_homes(subject: &Subject) -> Vec<Home> {
+    let homes = match &subject.config.transcripts {
+        Some(transcripts) => transcripts.homes.clone(),
+        None => of_environment(crate::variable),
     };
-    let home = set("HOME").map(PathBuf::from);
-    let in_home = |name: &str| home.iter().map(|home| home.join(name)).collect::<Vec<_>>();
-    let claude = set("CLAUDE_CONFIG_DIR").map(list).unwrap_or_else(|| {
-        let config = set("XDG_CONFIG_HOME").map(|path| vec![PathBuf::from(path)]);
-        let config = config.unwrap_or_else(|| in_home(".config")).into_iter().map(|path| path.join("claude"));
-        in_home(".claude").into_iter().chain(config).collect()
-    });
-    let codex = set("CODEX_HOME").map(list).unwrap_or_else(|| in_home(".codex"));
-    let of = |tool: Tool| move |path: PathBuf| Home { tool, path };
-    claude.into_iter().map(of(Tool::ClaudeCode)).chain(codex.into_iter().map(of(Tool::Codex))).collect()
+    homes.into_iter().filter(|home| home.path.is_dir()).collect()
 }
 
-fn existing_homes() -> Vec<Home> {
-    homes(crate::variable).into_iter().filter(|home| home.path.is_dir()).collect()
-}
-
-/// How much there is to read for a later version.
-pub(super) fn transcripts(_: &Subject) -> Vec<Finding> {
+/// How much there is to read.
+pub(super) fn transcripts(subject: &Subject) -> Vec<Finding> {
     const CHECK: &str = "source.transcripts";
-    let folders = existing_homes()
+    if subject.config.transcripts.is_none() {
+        let found = "not read: transcripts.enabled is false";
+        return vec![Finding::note(CHECK, found, "nothing, if that is meant")];
+    }
+    let folders = existing_homes(subject)
         .into_iter()
-        .flat_map(|home| home.tool.folders().iter().map(move |folder| (home.tool, home.path.join(folder))));
+        .flat_map(|home| home.folders().into_iter().map(move |folder| (home.tool, folder)));
     let folders = folders.filter(|(_, folder)| fs::symlink_metadata(folder).is_ok());
     let told: Vec<Finding> = folders.map(|(tool, folder)| transcripts_in(tool, &folder)).collect();
     if told.is_empty() { vec![Finding::ok(CHECK, "none of Claude Code or Codex here")] } else { told }
@@ -90,21 +60,17 @@ pub(super) fn transcripts(_: &Subject) -> Vec<Finding> {
 
 fn transcripts_in(tool: Tool, folder: &Path) -> Finding {
     const CHECK: &str = "source.transcripts";
-    let place = format!("{}, {}", tool.name(), folder.display());
-    match walk(folder) {
+    let place = format!("{}, {}", label(tool), folder.display());
+    match walk(tool, folder) {
         Ok(found) => {
             let more = if found.is_all { "" } else { " or more" };
             let files = counted(found.files, "transcript");
-            Finding::note(
-                CHECK,
-                format!("{place}: {files}, {}{more}; not read yet", bytes(found.bytes)),
-                "nothing: a later version of tailwater reads them",
-            )
+            Finding::ok(CHECK, format!("{place}: {files}, {}{more}", bytes(found.bytes)))
         }
         Err(error) => Finding::warning(
             CHECK,
             format!("{place}: {error}"),
-            "run tailwater as the user who owns them: a later version reads them",
+            "run tailwater as the user who owns them, or let it read them",
         ),
     }
 }
@@ -118,8 +84,8 @@ struct Walked {
     is_all: bool,
 }
 
-/// Counts `*.jsonl` below a folder, within bounds; links are not followed.
-fn walk(folder: &Path) -> io::Result<Walked> {
+/// Counts the transcripts below a folder, within bounds; links are not followed.
+fn walk(tool: Tool, folder: &Path) -> io::Result<Walked> {
     let began = Instant::now();
     let mut walked = Walked::default();
     let mut folders = vec![fs::read_dir(folder)?];
@@ -137,7 +103,7 @@ fn walk(folder: &Path) -> io::Result<Walked> {
         let Ok(metadata) = entry.metadata() else { continue };
         if metadata.is_dir() {
             folders.extend(fs::read_dir(entry.path()));
-        } else if entry.path().extension().is_some_and(|extension| extension == "jsonl") {
+        } else if tool.is_transcript(&entry.path()) {
             walked.files += 1;
             walked.bytes += metadata.len();
         }
@@ -147,10 +113,10 @@ fn walk(folder: &Path) -> io::Result<Walked> {
 }
 
 /// Whether the tools delete what they have written.
-pub(super) fn cleanup(_: &Subject) -> Vec<Finding> {
+pub(super) fn cleanup(subject: &Subject) -> Vec<Finding> {
     const CHECK: &str = "tool.cleanup";
     let told: Vec<Finding> =
-        existing_homes().iter().flat_map(|home| cleanup_of(home, Path::new(MANAGED))).collect();
+        existing_homes(subject).iter().flat_map(|home| cleanup_of(home, Path::new(MANAGED))).collect();
     if told.is_empty() { vec![Finding::ok(CHECK, "no Claude Code or Codex here")] } else { told }
 }
 
@@ -227,21 +193,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn homes_come_from_the_environment() {
-        let check = |variables: &[(&str, &str)], expected: &[&str]| {
-            let found = homes(|name| {
-                variables.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned())
-            });
-            let paths: Vec<String> = found.iter().map(|home| home.path.display().to_string()).collect();
-            assert_eq!(paths, expected, "{variables:?}");
-        };
-        check(&[], &[]);
-        check(&[("HOME", "/h")], &["/h/.claude", "/h/.config/claude", "/h/.codex"]);
-        check(&[("HOME", "/h"), ("XDG_CONFIG_HOME", "/c")], &["/h/.claude", "/c/claude", "/h/.codex"]);
-        check(&[("HOME", "/h"), ("CLAUDE_CONFIG_DIR", "/a, /b,"), ("CODEX_HOME", "/x")], &["/a", "/b", "/x"]);
-    }
-
-    #[test]
     fn a_walk_counts_transcripts_only() {
         let dir = tempfile::tempdir().unwrap();
         let deep = dir.path().join("slug/session/subagents");
@@ -250,21 +201,18 @@ mod tests {
         fs::write(deep.join("agent-1.jsonl"), "123").unwrap();
         fs::write(deep.join("notes.txt"), "1").unwrap();
         std::os::unix::fs::symlink(dir.path(), deep.join("round")).unwrap();
-        let walked = walk(dir.path()).unwrap();
+        let walked = walk(Tool::Claude, dir.path()).unwrap();
         assert_eq!(walked, Walked { files: 2, bytes: 8, entries: 7, is_all: true });
-        assert!(walk(&dir.path().join("no")).is_err());
-        let told = transcripts_in(Tool::ClaudeCode, dir.path());
-        assert!(
-            told.sign == Sign::Note && told.found.contains("2 transcripts, 8 B; not read yet"),
-            "{told:?}"
-        );
+        assert!(walk(Tool::Claude, &dir.path().join("no")).is_err());
+        let told = transcripts_in(Tool::Claude, dir.path());
+        assert!(told.sign == Sign::Ok && told.found.ends_with("2 transcripts, 8 B"), "{told:?}");
         assert_eq!(transcripts_in(Tool::Codex, &dir.path().join("no")).sign, Sign::Warning);
     }
 
     #[test]
     fn a_short_period_is_told_with_the_file_to_change() {
         let dir = tempfile::tempdir().unwrap();
-        let home = Home { tool: Tool::ClaudeCode, path: dir.path().join("home") };
+        let home = Home { tool: Tool::Claude, path: dir.path().join("home") };
         fs::create_dir(&home.path).unwrap();
         let (own, managed) = (home.path.join("settings.json"), dir.path().join("managed.json"));
         let check = |own_text: Option<&str>, managed_text: Option<&str>, signs: &[Sign], words: &str| {
