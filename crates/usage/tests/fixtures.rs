@@ -29,12 +29,14 @@ const CLAUDE: [&str; 11] = [
     "sidechain-copy",
     "torn-lines",
 ];
-const CODEX: [&str; 18] = [
+const CODEX: [&str; 20] = [
     "archived-and-active",
     "clock-back",
     "compaction",
     "compaction-copied",
+    "compaction-copied-old-times",
     "compaction-copied-parent-gone",
+    "fork-in-a-hurry",
     "fork-of-one-call",
     "fork-of-the-end",
     "fork-with-old-times",
