@@ -2,6 +2,8 @@
 #![cfg(test)]
 #![expect(unreachable_pub, reason = "the checks are shared with the fuzz targets")]
 
+#[path = "../../../fuzz/checks/docker.rs"]
+mod docker;
 #[path = "../../../fuzz/checks/proc_text.rs"]
 mod proc_text;
 #[path = "../../../fuzz/checks/tmux_panes.rs"]
@@ -27,6 +29,11 @@ fn run(target: &str, check: impl Fn(&[u8]) -> bool) {
 #[test]
 fn every_seed_of_proc_text_holds() {
     run("proc_text", proc_text::check);
+}
+
+#[test]
+fn every_seed_of_docker_holds() {
+    run("docker", docker::check);
 }
 
 #[test]

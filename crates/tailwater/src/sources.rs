@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use event::HostName;
+use sampler::docker::{ContainerSelector, DockerEngine, DockerSampler, EngineSettings};
 use sampler::host::{HostSampler, ProcHost};
 use sampler::tmux::{AgentSelector, NamedAgent, ProcTmux, TmuxSampler, TmuxServer, TmuxSettings};
-use sampler::{Sampler, SystemClock};
+use sampler::{Registry, Sampler, SystemClock};
 
-use crate::config::TmuxSampling;
+use crate::config::{DockerSampling, TmuxSampling};
 use crate::failure::{Failure, chain};
 
 /// The sampler of this machine, named like the host.
@@ -31,6 +32,26 @@ pub(crate) fn tmux(sampling: &TmuxSampling) -> Result<Box<dyn Sampler>, Failure>
         patterns: sampling.pattern.iter().cloned().collect(),
     };
     Ok(Box::new(TmuxSampler::new(selector, probe, Arc::new(SystemClock))))
+}
+
+/// The sampler of containers.
+pub(crate) fn docker(sampling: &DockerSampling, registry: &Registry) -> Box<dyn Sampler> {
+    let (selector, engine) = (container_selector(sampling), docker_engine(sampling));
+    Box::new(DockerSampler::new(selector, engine, Arc::new(SystemClock), registry.clone()))
+}
+
+/// Which containers are agents and systems.
+pub(crate) fn container_selector(sampling: &DockerSampling) -> ContainerSelector {
+    ContainerSelector {
+        named: Vec::new(),
+        systems: sampling.systems.clone(),
+        agents: sampling.agents.clone(),
+    }
+}
+
+/// The engine that is asked.
+pub(crate) fn docker_engine(sampling: &DockerSampling) -> DockerEngine {
+    DockerEngine::new(EngineSettings::at(sampling.socket.clone()))
 }
 
 /// A name is a socket in tmux's own folder, what has a slash is a path.

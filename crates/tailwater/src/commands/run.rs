@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use eventlog::{EventLog, Trims};
-use sampler::{PaceSettings, PacedSampler, Sampler, SystemClock};
+use sampler::{PaceSettings, PacedSampler, Registry, Sampler, SystemClock};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
@@ -37,7 +37,8 @@ pub(crate) async fn run(config: &Config) -> Result<(), Failure> {
     let stop = CancellationToken::new();
     crate::signals::cancel_on_signal(stop.clone());
     let listener = server::bind(&config.data_dir)?;
-    let mut samplers = build_samplers(config)?;
+    let registry = Registry::default();
+    let mut samplers = build_samplers(config, &registry)?;
     announce(config, &log, &mut samplers)?;
     let _health = AbortOnDropHandle::new(tokio::spawn(watch::tell_health(log.clone())));
     let running = start_samplers(&log, samplers)?;
@@ -73,13 +74,16 @@ async fn open_patiently(config: &Config) -> Result<EventLog, Failure> {
 type PacedSource = (Box<dyn Sampler>, Duration);
 
 /// The samplers that are wanted.
-fn build_samplers(config: &Config) -> Result<Vec<PacedSource>, Failure> {
+fn build_samplers(config: &Config, registry: &Registry) -> Result<Vec<PacedSource>, Failure> {
     let mut samplers: Vec<PacedSource> = Vec::new();
     if let Some(host) = config.host {
         samplers.push((crate::sources::host(&this_host()?)?, host.interval));
     }
     if let Some(tmux) = &config.tmux {
         samplers.push((crate::sources::tmux(tmux)?, tmux.interval));
+    }
+    if let Some(docker) = &config.docker {
+        samplers.push((crate::sources::docker(docker, registry), docker.interval));
     }
     Ok(samplers)
 }
@@ -111,9 +115,9 @@ fn announce(config: &Config, log: &EventLog, samplers: &mut [PacedSource]) -> Re
     for (sampler, interval) in samplers {
         output::line(&format!("  source    {}, every {interval:?}", sampler.describe()))?;
     }
-    if config.host.is_none() && config.tmux.is_none() {
+    if config.host.is_none() && config.tmux.is_none() && config.docker.is_none() {
         output::line(
-            "  source    none: host.enabled and tmux.enabled are false; `tailwater record` still works",
+            "  source    none: host.enabled, tmux.enabled and docker.enabled are false; `tailwater record` still works",
         )?;
     }
     output::line(&format!("  database  {}", database_line(config)))?;

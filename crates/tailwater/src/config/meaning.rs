@@ -13,6 +13,7 @@ use crate::failure::chain;
 
 use super::bounds::LogBounds;
 use super::catalogue;
+use super::docker::DockerSampling;
 use super::raw::{ConfigError, RawConfig, RawValue};
 use super::retention::Retention;
 
@@ -41,6 +42,8 @@ pub struct Config {
     pub host: Option<HostSampling>,
     /// Sampling tmux sessions, if it is wanted.
     pub tmux: Option<TmuxSampling>,
+    /// Sampling containers, if it is wanted.
+    pub docker: Option<DockerSampling>,
 }
 
 /// How what an outage has left is filled.
@@ -85,7 +88,7 @@ impl Config {
             text.parse().map_err(|error: store::DatabaseUrlError| error.to_string())
         })?;
         Ok(Self {
-            data_dir: data_dir(raw, variable)?,
+            data_dir: data_dir(raw, &variable)?,
             sync: required(raw, "log.sync", |text| text.parse().map_err(|error| format!("{error}")))?,
             log: LogBounds::new(raw)?,
             retention: Retention::new(raw, database.as_ref())?,
@@ -104,6 +107,7 @@ impl Config {
             })?,
             host: host_sampling(raw)?,
             tmux: tmux_sampling(raw)?,
+            docker: DockerSampling::new(raw, &variable)?,
         })
     }
 
@@ -148,7 +152,8 @@ pub fn default_data_dir(variable: impl Fn(&str) -> Option<String>) -> Option<Pat
     Some(base?.join("tailwater"))
 }
 
-fn optional<T>(
+/// A setting that may be unset.
+pub(super) fn optional<T>(
     raw: &RawConfig,
     key: &'static str,
     read: impl Fn(&str) -> Result<T, String>,
@@ -176,7 +181,7 @@ pub(super) fn required<T>(
     })
 }
 
-fn flag(text: &str) -> Result<bool, String> {
+pub(super) fn flag(text: &str) -> Result<bool, String> {
     match text {
         "true" => Ok(true),
         "false" => Ok(false),
@@ -194,7 +199,7 @@ fn rate(text: &str) -> Result<NonZeroU32, String> {
 }
 
 /// How often something is done: from 100 ms to an hour.
-fn interval(text: &str) -> Result<Duration, String> {
+pub(super) fn interval(text: &str) -> Result<Duration, String> {
     span::parse(text)
         .filter(|span| (Duration::from_millis(100)..=Duration::from_secs(3_600)).contains(span))
         .ok_or_else(|| format!("{text:?} is not a length of time from 100ms to 1h, such as 500ms, 5s or 1m"))
