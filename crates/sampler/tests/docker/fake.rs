@@ -22,6 +22,9 @@ enum Reply {
     HangUp,
 }
 
+/// An engine that gives one answer to everything.
+type Sulky = fn() -> Reply;
+
 type Answers = dyn Fn(&str) -> Reply + Send + Sync;
 
 /// An engine at a socket; it ends with this value, and leaves the socket behind as one that was killed.
@@ -229,7 +232,7 @@ fn a_list_that_cannot_be_had_is_an_error_and_a_new_engine_heals_it() {
     check_good(&mut sampler);
     std::fs::remove_file(&socket).unwrap();
     check(&mut sampler, "its socket is gone");
-    let replies: [(fn() -> Reply, &str); 5] = [
+    let replies: [(Sulky, &str); 5] = [
         (|| Reply::Hang, "did not answer within 300 ms"),
         (|| Reply::Status(503, "starting"), "503 starting"),
         (|| Reply::Status(404, "page not found"), "404 it knows no containers"),

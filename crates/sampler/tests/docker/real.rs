@@ -165,7 +165,7 @@ fn what_comes_over_the_network_is_counted() {
     docker.start("host", &["--network", "host"], SLEEPS);
     docker.start("none", &["--network", "none"], SLEEPS);
     let mut sampler = docker.sampler();
-    let before = sampler.good_pass().numbers("ears").clone();
+    let before = *sampler.good_pass().numbers("ears");
     let address = docker.inspect("ears", ".NetworkSettings.IPAddress");
     let mut stream = None;
     wait_for("it to listen", || {
@@ -175,7 +175,7 @@ fn what_comes_over_the_network_is_counted() {
     stream.unwrap().write_all(&vec![0; SENT]).unwrap();
     let gained = |now: Option<u64>, before: Option<u64>| now.unwrap() - before.unwrap();
     wait_for("all of it to arrive", || {
-        let now = sampler.good_pass().numbers("ears").clone();
+        let now = *sampler.good_pass().numbers("ears");
         assert!(gained(now.net_tx_bytes, before.net_tx_bytes) < SENT as u64 / 2, "it only answers");
         gained(now.net_rx_bytes, before.net_rx_bytes) >= SENT as u64
     });
