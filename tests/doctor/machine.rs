@@ -31,7 +31,7 @@ fn where_nothing_is_yet_nothing_is_made() {
         "may grow to 8.0 GiB",
     );
     report.has("source.host", "ok", "core");
-    report.has("source.docker", "note", "not sampled yet");
+    report.has("source.docker", "note", "no Docker engine");
     report.has("source.transcripts", "ok", "none");
     report.has("database", "note", "none is set");
     assert_eq!(snapshot(home.path()).len(), 0);
@@ -277,7 +277,7 @@ fn what_hangs_is_a_finding_and_ends() {
     let _silent = UnixListener::bind(&socket).unwrap();
     let report = Report::of(doctor(&data).env("DOCKER_HOST", format!("unix://{}", socket.display())));
     report.has("tool.cleanup", "failure", "did not end within");
-    report.has("source.docker", "note", "does not answer");
+    report.has("source.docker", "warning", "does not answer");
     report.has("log", "note", "there is none yet");
 }
 

@@ -33,6 +33,7 @@ pub fn tailwater(data_dir: &Path) -> Command {
         .env("HOME", data_dir.parent().expect("a data directory lies in a folder"))
         .env("TAILWATER_DATA_DIR", data_dir)
         .env("TAILWATER_TMUX_SOCKET", data_dir.join("no-tmux"))
+        .env("DOCKER_HOST", format!("unix://{}", data_dir.join("no-docker").display()))
         .stdin(Stdio::null());
     command
 }

@@ -3,7 +3,7 @@
 //! Three layers, each testable without the one below it:
 //!
 //! - [`proc`]: pure parsers of the kernel's text, from bytes to plain data.
-//! - [`host`] and [`tmux`]: a probe trait that reads, its real implementation, and the sampler that counts.
+//! - [`host`], [`tmux`] and [`docker`]: a probe trait that reads, its real implementation, and the sampler that counts.
 //! - [`pace`]: the loop that runs a [`Sampler`] on a thread of its own and offers its events to an
 //!   [`event::Sink`]; [`Runner`] is one turn of that loop, for those who bring their own time.
 //!
@@ -16,9 +16,11 @@
 
 mod clock;
 mod counters;
+pub mod docker;
 mod error;
 pub mod host;
 pub mod machine;
+mod names;
 pub mod pace;
 pub mod proc;
 mod refusals;
@@ -34,6 +36,7 @@ pub mod transcripts;
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use counters::DeviceCounters;
 pub use error::{ErrorKind, ProbeError, SampleError};
+pub use names::{AgentPattern, PatternError, SystemPattern};
 pub use pace::{PaceError, PaceSettings, PacedSampler, StopOutcome};
 pub use registry::{Life, Registry, Seen};
 pub use runner::Runner;

@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use event::HostName;
 use eventlog::EventLog;
+use sampler::docker::{ContainerSelector, DockerEngine, DockerSampler, EngineSettings};
 use sampler::host::{HostSampler, ProcHost};
 use sampler::tmux::{AgentSelector, NamedAgent, ProcTmux, TmuxSampler, TmuxServer, TmuxSettings};
 use sampler::transcripts::TranscriptSettings;
 use sampler::{PacedSampler, Registry, Sampler, SystemClock, transcripts};
 
-use crate::config::{TmuxSampling, TranscriptSampling};
+use crate::config::{DockerSampling, TmuxSampling, TranscriptSampling};
 use crate::failure::{Failure, chain};
 use crate::transcript_log::LogOfTranscripts;
 
@@ -51,6 +52,26 @@ pub(crate) fn transcripts(
     let keeper = Arc::new(LogOfTranscripts::new(log.clone()));
     transcripts::start(settings, registry.clone(), Arc::new(SystemClock), keeper)
         .map_err(|error| Failure::error(chain(&error)))
+}
+
+/// The sampler of containers.
+pub(crate) fn docker(sampling: &DockerSampling, registry: &Registry) -> Box<dyn Sampler> {
+    let (selector, engine) = (container_selector(sampling), docker_engine(sampling));
+    Box::new(DockerSampler::new(selector, engine, Arc::new(SystemClock), registry.clone()))
+}
+
+/// Which containers are agents and systems.
+pub(crate) fn container_selector(sampling: &DockerSampling) -> ContainerSelector {
+    ContainerSelector {
+        named: Vec::new(),
+        systems: sampling.systems.clone(),
+        agents: sampling.agents.clone(),
+    }
+}
+
+/// The engine that is asked.
+pub(crate) fn docker_engine(sampling: &DockerSampling) -> DockerEngine {
+    DockerEngine::new(EngineSettings::at(sampling.socket.clone()))
 }
 
 /// A name is a socket in tmux's own folder, what has a slash is a path.

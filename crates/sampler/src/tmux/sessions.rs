@@ -6,10 +6,10 @@
 use std::collections::{HashMap, HashSet};
 
 use event::Text;
-use regex::Regex;
 
 use super::panes::{PaneId, SessionKey, TmuxSession};
-use crate::ErrorKind;
+pub(super) use crate::names::Identity;
+pub use crate::names::{AgentPattern as SessionPattern, PatternError as SelectorError};
 use crate::proc::Pid;
 
 /// An agent that is configured by name. While it has no session it is sampled as stopped.
@@ -38,63 +38,6 @@ impl NamedAgent {
     }
 }
 
-/// A pattern for whole names of sessions, with a group `agent`, and perhaps groups `role` and `tool`.
-#[derive(Clone, Debug)]
-pub struct SessionPattern {
-    whole: Regex,
-}
-
-impl SessionPattern {
-    /// Reads a pattern such as `(?<tool>claude|codex)-(?<agent>.+)`. It is tied to both ends of the name.
-    ///
-    /// # Errors
-    /// When it is no regular expression, or has no group `agent`.
-    pub fn new(pattern: &str) -> Result<Self, SelectorError> {
-        let syntax = |source| SelectorError::Syntax { pattern: pattern.to_owned(), source };
-        // NOTE: compiled as it is first, so that a stray bracket cannot close ours.
-        Regex::new(pattern).map_err(syntax)?;
-        let whole = Regex::new(&format!(r"\A(?:{pattern})\z")).map_err(syntax)?;
-        if whole.capture_names().flatten().all(|name| name != "agent") {
-            return Err(SelectorError::NoAgent { pattern: pattern.to_owned() });
-        }
-        Ok(Self { whole })
-    }
-
-    fn agent(&self, session: &str) -> Option<Identity> {
-        let groups = self.whole.captures(session)?;
-        let group = |name| groups.name(name).map(|text| Text::new(text.as_str())).unwrap_or_default();
-        let name = group("agent");
-        (!name.is_empty()).then(|| Identity { name, role: group("role"), tool: group("tool") })
-    }
-}
-
-/// A pattern that cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum SelectorError {
-    /// It is no regular expression.
-    #[error("the session pattern {pattern:?} is no regular expression")]
-    Syntax {
-        /// The pattern.
-        pattern: String,
-        /// Why.
-        source: regex::Error,
-    },
-    /// It does not say which part of the name is the agent's.
-    #[error("the session pattern {pattern:?} has no group named agent, such as (?<agent>.+)")]
-    NoAgent {
-        /// The pattern.
-        pattern: String,
-    },
-}
-
-impl SelectorError {
-    /// What the caller can do.
-    #[must_use]
-    pub const fn kind(&self) -> ErrorKind {
-        ErrorKind::Invalid
-    }
-}
-
 /// Which sessions are agents. With neither names nor patterns, every session is one, by its own name.
 #[derive(Clone, Debug, Default)]
 pub struct AgentSelector {
@@ -102,14 +45,6 @@ pub struct AgentSelector {
     pub named: Vec<NamedAgent>,
     /// Patterns; the first that matches counts.
     pub patterns: Vec<SessionPattern>,
-}
-
-/// What an agent is called.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Identity {
-    pub(super) name: Text,
-    pub(super) role: Text,
-    pub(super) tool: Text,
 }
 
 /// An agent and what it lives in at this pass.

@@ -1,6 +1,7 @@
 //! Tests of the choice of agents: whole names only, one owner for each pane.
 
 use super::*;
+use crate::ErrorKind;
 
 /// Sessions with these names, each with one pane whose process is 100, 101, …
 fn sessions(names: &[&str]) -> Vec<TmuxSession> {

@@ -38,11 +38,11 @@ pub(crate) async fn run(config: &Config) -> Result<(), Failure> {
     let stop = CancellationToken::new();
     crate::signals::cancel_on_signal(stop.clone());
     let listener = server::bind(&config.data_dir)?;
-    let mut samplers = build_samplers(config)?;
+    let registry = Registry::default();
+    let mut samplers = build_samplers(config, &registry)?;
     announce(config, &log, &mut samplers)?;
     let _health = AbortOnDropHandle::new(tokio::spawn(watch::tell_health(log.clone())));
     let mut running = start_samplers(&log, samplers)?;
-    let registry = Registry::default();
     if let Some(transcripts) = &config.transcripts {
         running.push(crate::sources::transcripts(transcripts, foreign_host(&log)?, &registry, &log)?);
     }
@@ -78,13 +78,16 @@ async fn open_patiently(config: &Config) -> Result<Opened, Failure> {
 type PacedSource = (Box<dyn Sampler>, Duration);
 
 /// The samplers that are wanted.
-fn build_samplers(config: &Config) -> Result<Vec<PacedSource>, Failure> {
+fn build_samplers(config: &Config, registry: &Registry) -> Result<Vec<PacedSource>, Failure> {
     let mut samplers: Vec<PacedSource> = Vec::new();
     if let Some(host) = config.host {
         samplers.push((crate::sources::host(&this_host()?)?, host.interval));
     }
     if let Some(tmux) = &config.tmux {
         samplers.push((crate::sources::tmux(tmux)?, tmux.interval));
+    }
+    if let Some(docker) = &config.docker {
+        samplers.push((crate::sources::docker(docker, registry), docker.interval));
     }
     Ok(samplers)
 }
@@ -124,9 +127,10 @@ fn announce(config: &Config, log: &EventLog, samplers: &mut [PacedSource]) -> Re
     if let Some(transcripts) = &config.transcripts {
         output::line(&format!("  source    {}", transcripts_line(transcripts)))?;
     }
-    if config.host.is_none() && config.tmux.is_none() && config.transcripts.is_none() {
+    let is_any = config.host.is_some() || config.tmux.is_some() || config.docker.is_some();
+    if !is_any && config.transcripts.is_none() {
         output::line(
-            "  source    none: host, tmux and transcripts are not enabled; `tailwater record` still works",
+            "  source    none: host, tmux, docker and transcripts are not enabled; `tailwater record` still works",
         )?;
     }
     output::line(&format!("  database  {}", database_line(config)))?;

@@ -166,6 +166,32 @@ pub const CATALOGUE: &[Setting] = &[
         None,
         "homes of Codex, comma-separated; unset: CODEX_HOME, else ~/.codex",
     ),
+    plain(
+        "docker.enabled",
+        &["TAILWATER_DOCKER_ENABLED"],
+        Some("true"),
+        "whether to sample containers as agents and systems; where there is no engine, nothing is",
+    ),
+    plain("docker.interval", &["TAILWATER_DOCKER_INTERVAL"], Some("10s"), "how often, from 100ms to 1h"),
+    plain(
+        "docker.socket",
+        &["TAILWATER_DOCKER_SOCKET"],
+        None,
+        "the engine's socket; unset: that of DOCKER_HOST if it is unix://…, else /var/run/docker.sock",
+    ),
+    plain(
+        "docker.agents",
+        &["TAILWATER_DOCKER_AGENTS"],
+        Some("(?:bc|mycel)-[0-9a-f]{4,64}-(?<agent>.+)"),
+        "a regular expression for whole names of containers that are agents, with a group (?<agent>…), and if you like \
+         (?<role>…) and (?<tool>…); empty: none; the label tailwater.agent comes first",
+    ),
+    plain(
+        "docker.systems",
+        &["TAILWATER_DOCKER_SYSTEMS"],
+        Some(".+-(?:db|daemon)"),
+        "the same for systems, with a group (?<system>…) or by the whole name; looked at before docker.agents",
+    ),
 ];
 
 /// The setting of this key.

@@ -13,6 +13,7 @@ use crate::failure::chain;
 
 use super::bounds::LogBounds;
 use super::catalogue;
+use super::docker::DockerSampling;
 use super::raw::{ConfigError, RawConfig, RawValue};
 use super::retention::Retention;
 use super::transcripts::TranscriptSampling;
@@ -44,6 +45,8 @@ pub struct Config {
     pub tmux: Option<TmuxSampling>,
     /// Following transcripts, if it is wanted.
     pub transcripts: Option<TranscriptSampling>,
+    /// Sampling containers, if it is wanted.
+    pub docker: Option<DockerSampling>,
 }
 
 /// How what an outage has left is filled.
@@ -107,7 +110,8 @@ impl Config {
             })?,
             host: host_sampling(raw)?,
             tmux: tmux_sampling(raw)?,
-            transcripts: TranscriptSampling::new(raw, variable)?,
+            transcripts: TranscriptSampling::new(raw, &variable)?,
+            docker: DockerSampling::new(raw, &variable)?,
         })
     }
 

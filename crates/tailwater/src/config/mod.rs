@@ -5,6 +5,7 @@
 
 mod bounds;
 pub mod catalogue;
+mod docker;
 mod meaning;
 mod raw;
 mod retention;
@@ -12,6 +13,7 @@ mod transcripts;
 
 pub use bounds::LogBounds;
 pub use catalogue::{CATALOGUE, Setting};
+pub use docker::DockerSampling;
 pub use meaning::{Backlog, Config, HostSampling, TmuxSampling, default_data_dir};
 pub use raw::{ConfigError, Origin, Overrides, RawConfig, RawValue, default_path};
 pub use retention::Retention;

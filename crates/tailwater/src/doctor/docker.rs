@@ -1,128 +1,143 @@
-//! The Docker engine: whether it can be asked. Containers are not sampled in this version.
+//! The Docker engine: whether it can be asked, and what of its containers is sampled.
 
-use std::io;
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::path::Path;
 
-use serde_json::Value;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::UnixStream;
+use sampler::ProbeError;
+use sampler::docker::{ContainerSelector, DockerListing, DockerProbe, EngineVersion};
 
-use super::Finding;
+use super::{Finding, Subject};
+use crate::failure::chain;
+use crate::output::counted;
+use crate::sources;
 
 const CHECK: &str = "source.docker";
-const DEFAULT: &str = "/var/run/docker.sock";
-/// How long the engine may take to answer.
-const LIMIT: Duration = Duration::from_secs(3);
-/// More than any engine says about its version.
-const ANSWER_BYTES_MAX: u64 = 64 * 1024;
-/// NOTE: HTTP/1.0, so that the answer ends with the connection and is not cut into chunks.
-const REQUEST: &[u8] = b"GET /version HTTP/1.0\r\nHost: docker\r\n\r\n";
-const LATER: &str = "nothing: this version of tailwater does not sample containers yet";
 
-/// Where the engine listens: the default, or what `DOCKER_HOST` says.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Engine {
-    Socket(PathBuf),
-    Elsewhere(String),
+/// Looks at it as the sampler does.
+pub(super) fn look(subject: &Subject) -> Vec<Finding> {
+    let Some(sampling) = &subject.config.docker else {
+        return vec![Finding::note(
+            CHECK,
+            "not sampled: docker.enabled is false",
+            "nothing, if that is meant",
+        )];
+    };
+    let mut engine = sources::docker_engine(sampling);
+    let told = engine.version().and_then(|version| Ok((version, engine.containers()?)));
+    let mut findings = vec![match told {
+        Ok((Some(version), DockerListing::Containers(containers))) => {
+            let selector = sources::container_selector(sampling);
+            let finding = listed(&sampling.socket, &version, &containers.items, &selector);
+            match containers.problems.first() {
+                None => finding,
+                Some(problem) => Finding::warning(
+                    CHECK,
+                    format!("{}; {problem}", finding.found),
+                    "tell the makers of tailwater: this engine answers in a way that it does not know",
+                ),
+            }
+        }
+        Ok(_) => Finding::note(
+            CHECK,
+            format!("{} is not there: no Docker engine", sampling.socket.display()),
+            "nothing: it is seen when it starts; a socket elsewhere (rootless, Podman) is named by docker.socket",
+        ),
+        Err(error) => refused(&sampling.socket, &error),
+    }];
+    findings.extend(elsewhere(crate::variable("DOCKER_HOST").as_deref(), &sampling.socket));
+    findings
 }
 
-/// Finds it in the environment.
-pub(super) fn socket(variable: impl Fn(&str) -> Option<String>) -> Engine {
-    match variable("DOCKER_HOST").filter(|host| !host.is_empty()) {
-        None => Engine::Socket(DEFAULT.into()),
-        Some(host) => match host.strip_prefix("unix://") {
-            Some(path) => Engine::Socket(path.into()),
-            // NOTE: only the scheme is told, the rest may hold a password.
-            None => Engine::Elsewhere(host.split(':').next().unwrap_or_default().to_owned()),
-        },
+fn listed(
+    socket: &Path,
+    version: &EngineVersion,
+    containers: &[sampler::docker::listing::Container],
+    selector: &ContainerSelector,
+) -> Finding {
+    let tally = selector.tally(containers);
+    Finding::ok(
+        CHECK,
+        format!(
+            "{} answers: engine {}, API {}; {}, of which run {} and {}",
+            socket.display(),
+            version.engine,
+            version.api,
+            counted(containers.len() as u64, "container"),
+            counted(tally.agents as u64, "agent"),
+            counted(tally.systems as u64, "system"),
+        ),
+    )
+}
+
+fn refused(socket: &Path, error: &ProbeError) -> Finding {
+    let socket = socket.display();
+    match error {
+        ProbeError::Read { source, .. } if source.kind() == std::io::ErrorKind::PermissionDenied => {
+            Finding::warning(
+                CHECK,
+                format!("{socket} may not be used by this user"),
+                "add this user to the group of the socket (mind that it gives the power of root), or set \
+                 docker.enabled = false",
+            )
+        }
+        error => Finding::warning(
+            CHECK,
+            format!("{socket} does not answer as a Docker engine: {}", chain(error)),
+            "start the engine; remove its socket if it is gone for good, or set docker.enabled = false",
+        ),
     }
 }
 
-/// Looks at it.
-pub(super) async fn look(engine: Engine) -> Vec<Finding> {
-    vec![match engine {
-        Engine::Socket(path) => {
-            let asked = tokio::time::timeout(LIMIT, ask(&path)).await;
-            judge(&path, asked.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())))
-        }
-        Engine::Elsewhere(scheme) => {
-            let found = format!("DOCKER_HOST leads elsewhere ({scheme}), and was not asked; not sampled yet");
-            Finding::note(CHECK, found, LATER)
-        }
-    }]
-}
-
-async fn ask(path: &Path) -> io::Result<Vec<u8>> {
-    let mut stream = UnixStream::connect(path).await?;
-    stream.write_all(REQUEST).await?;
-    let mut answer = Vec::new();
-    stream.take(ANSWER_BYTES_MAX).read_to_end(&mut answer).await?;
-    Ok(answer)
-}
-
-fn judge(path: &Path, answer: io::Result<Vec<u8>>) -> Finding {
-    let path = path.display();
-    let found = match answer {
-        Ok(answer) => match version(&answer) {
-            Some(version) => format!("{path} answers: Docker engine {version}; not sampled yet"),
-            None => format!("{path} answers, but not like a Docker engine; not sampled yet"),
-        },
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            format!("{path} is not there: no Docker engine; not sampled yet")
-        }
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-            format!("{path} may not be used by this user; not sampled yet")
-        }
-        Err(error) => format!("{path} does not answer ({error}); not sampled yet"),
-    };
-    Finding::note(CHECK, found, LATER)
-}
-
-/// The version in an answer of HTTP.
-fn version(answer: &[u8]) -> Option<String> {
-    let text = std::str::from_utf8(answer).ok()?;
-    let (head, body) = text.split_once("\r\n\r\n")?;
-    let status = head.lines().next()?.split(' ').nth(1)?;
-    let body: Value = serde_json::from_str(body).ok().filter(|_| status == "200")?;
-    let word = |field: &str| Some(body.get(field)?.as_str()?.to_owned());
-    Some(format!("{}, API {}", word("Version")?, word("ApiVersion")?))
+/// A `DOCKER_HOST` that is no socket of this machine is not followed.
+fn elsewhere(host: Option<&str>, socket: &Path) -> Option<Finding> {
+    let host = host.filter(|host| !host.is_empty() && !host.starts_with("unix://"))?;
+    // NOTE: only the scheme is told, the rest may hold a password.
+    let scheme = host.split(':').next().unwrap_or_default();
+    Some(Finding::note(
+        CHECK,
+        format!("DOCKER_HOST leads elsewhere ({scheme}); {} is sampled, not that", socket.display()),
+        "run tailwater on the machine of that engine: what runs there is no part of this host",
+    ))
 }
 
 #[cfg(test)]
 mod tests {
-    use tokio::net::UnixListener;
+    use sampler::docker::listing::Container;
+    use sampler::{AgentPattern, SystemPattern};
 
+    use super::super::Sign;
     use super::*;
 
     #[test]
-    fn the_environment_says_where_it_is() {
-        let of = |host: Option<&str>| socket(|_| host.map(str::to_owned));
-        assert_eq!(of(None), Engine::Socket(DEFAULT.into()));
-        assert_eq!(of(Some("")), Engine::Socket(DEFAULT.into()));
-        assert_eq!(of(Some("unix:///run/d.sock")), Engine::Socket("/run/d.sock".into()));
-        assert_eq!(of(Some("tcp://u:sekret@host:2376")), Engine::Elsewhere("tcp".to_owned()));
+    fn what_is_sampled_is_counted() {
+        let container =
+            |name: &str| Container { id: name.to_owned(), name: name.to_owned(), ..Container::default() };
+        let selector = ContainerSelector {
+            named: Vec::new(),
+            systems: Some(SystemPattern::new(".+-db").unwrap()),
+            agents: Some(AgentPattern::new("bc-(?<agent>.+)").unwrap()),
+        };
+        let version = EngineVersion { engine: "29.1".to_owned(), api: "1.52".to_owned() };
+        let containers = ["bc-zen", "bc-a1", "bc-x-db", "other"].map(container);
+        let told = listed(Path::new("/s"), &version, &containers, &selector);
+        let words = "/s answers: engine 29.1, API 1.52; 4 containers, of which run 2 agents and 1 system";
+        assert_eq!((told.sign, told.found.as_str()), (Sign::Ok, words));
     }
 
-    #[tokio::test]
-    async fn an_engine_that_answers_is_named_and_others_are_told() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("d.sock");
-        let told = async |path: &Path| look(Engine::Socket(path.to_owned())).await.remove(0).found;
-        assert!(told(&path).await.contains("is not there"));
-        let listener = UnixListener::bind(&path).unwrap();
-        let answering = tokio::spawn(async move {
-            for body in [r#"{"Version":"29.1","ApiVersion":"1.52"}"#, "{}"] {
-                let (mut stream, _) = listener.accept().await.unwrap();
-                let mut request = vec![0; REQUEST.len()];
-                stream.read_exact(&mut request).await.unwrap();
-                let answer = format!("HTTP/1.0 200 OK\r\nContent-Type: application/json\r\n\r\n{body}");
-                stream.write_all(answer.as_bytes()).await.unwrap();
-            }
-        });
-        assert!(told(&path).await.contains("Docker engine 29.1, API 1.52; not sampled yet"));
-        assert!(told(&path).await.contains("not like a Docker engine"));
-        answering.await.unwrap();
-        assert!(told(&path).await.contains("does not answer"));
+    #[test]
+    fn who_may_not_ask_is_told_what_that_means() {
+        let source = std::io::ErrorKind::PermissionDenied.into();
+        let told = refused(Path::new("/s"), &ProbeError::Read { path: "/s".into(), source });
+        assert!(told.sign == Sign::Warning && told.advice.unwrap().contains("power of root"));
+        let late = ProbeError::TimedOut { program: "the engine".to_owned(), limit_ms: 3000 };
+        let told = refused(Path::new("/s"), &late);
+        assert!(told.sign == Sign::Warning && told.found.contains("does not answer"), "{told:?}");
+    }
+
+    #[test]
+    fn an_engine_elsewhere_is_no_part_of_this_host() {
+        let check = |host: &str| elsewhere(Some(host), Path::new("/s")).map(|finding| finding.found);
+        assert_eq!(check("").or_else(|| check("unix:///x")), None);
+        let told = check("tcp://u:sekret@host:2376").unwrap();
+        assert!(told.contains("(tcp)") && !told.contains("sekret"), "{told}");
     }
 }

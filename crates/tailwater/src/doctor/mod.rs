@@ -46,7 +46,7 @@ pub(crate) async fn examine(subject: Arc<Subject>) -> Vec<Finding> {
         reading("space", &subject, space::look),
         reading("source.host", &subject, sources::host),
         reading("source.tmux", &subject, sources::tmux),
-        within("source.docker", LIMIT, docker::look(docker::socket(crate::variable))),
+        reading("source.docker", &subject, docker::look),
         reading("source.transcripts", &subject, tools::transcripts),
         reading("tool.cleanup", &subject, tools::cleanup),
         within("clock", LIMIT, clock::look(log.clone())),
