@@ -261,3 +261,37 @@ fn a_daemon_that_does_not_answer_is_told_and_gets_nothing() {
     assert_eq!(json(&record(&data, &agent_line("b", 1, 1.0)))["first_position"], 1);
     daemon.stop();
 }
+
+/// A call that is told again is not kept again, whoever tells it and whenever; more of it is, as the same call.
+#[test]
+fn a_call_is_kept_once_and_grows() {
+    let home = tempdir().unwrap();
+    let data = home.path().join("data");
+    let told = |agent: &str, second: u32, output: u32| {
+        let time = format!("2026-01-02T03:04:{second:02}Z");
+        let call = json!({"kind": "token_usage", "time": time, "agent_name": agent, "model": "m",
+            "message_id": "msg_1", "input_tokens": 1, "output_tokens": output});
+        format!("{call}\n")
+    };
+    let first = record(&data, &(told("zen", 1, 5) + &told("zen", 2, 5)));
+    assert_eq!(json(&first), json!({"accepted": 2, "first_position": 1, "last_position": 1, "known": 1}));
+    let daemon = Daemon::start(&data, &[]);
+    let again = record(&data, &told("ada", 3, 4));
+    assert_eq!(
+        json(&again),
+        json!({"accepted": 1, "first_position": null, "last_position": null, "known": 1})
+    );
+    daemon.kill();
+    let more = json(&record(&data, &told("ada", 4, 6)));
+    assert!(more["first_position"].is_u64() && more["known"].is_null(), "{more}");
+    let export = tailwater(&data).args(["log", "export", "--kind", "token_usage"]).output().unwrap();
+    let calls: Vec<serde_json::Value> =
+        stdout(&export).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let seen: Vec<_> = calls
+        .iter()
+        .map(|call| (&call["agent_name"], &call["time"], &call["output_tokens"]))
+        .map(|(agent, time, output)| format!("{agent} {time} {output}"))
+        .collect();
+    let line = |output| format!("\"zen\" \"2026-01-02T03:04:01.000000Z\" {output}");
+    assert_eq!(seen, [line(5), line(6)]);
+}

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crossbeam_channel::SendTimeoutError;
 use event::limits::{self, EVENT_BYTES_MAX};
 use event::wire::{self, RECORD_HEADER_BYTES};
-use event::{Accepted, Event, Position, Sink, SinkError, SinkErrorKind, Time};
+use event::{Accepted, Event, Position, Sink, SinkError, SinkErrorKind, Time, TokenUsage};
 use tokio::sync::oneshot;
 
 use crate::blocks::Stamp;
@@ -73,6 +73,10 @@ pub struct AppendOutcome {
     pub events: u64,
     /// Bytes of their records.
     pub bytes: u64,
+    /// Of the usage that was offered, what the log knew already: it is not kept again.
+    pub usage_known: u64,
+    /// Of the usage that was offered, what waits for what may explain it, and is kept later or never.
+    pub usage_waiting: u64,
 }
 
 impl AppendOutcome {
@@ -100,24 +104,34 @@ pub(crate) struct Encoded {
     /// How many events its gaps tell as lost.
     pub(crate) lost_events: u64,
     pub(crate) order: Order,
+    pub(crate) teller: Teller,
+    /// Its token usage by place among its events: a gate may put something else there.
+    pub(crate) usage: Vec<(usize, TokenUsage)>,
+    pub(crate) usage_known: u64,
+    pub(crate) usage_waiting: u64,
+    /// Whether its events lie on the gate's shelf until this is committed: a failure does not lose them.
+    pub(crate) is_on_shelf: bool,
 }
 
 impl Encoded {
     /// Checks and encodes on the appender's own thread.
     pub(crate) fn new(batch: Batch) -> Result<Self, AppendError> {
-        let mut encoded = Self { meta: batch.meta, order: batch.order, ..Self::default() };
-        encoded.ends.reserve(batch.events.len());
-        for (index, event) in batch.events.iter().enumerate() {
-            limits::check(event).map_err(|invalid| AppendError::Invalid { index, invalid })?;
-            encoded.push(index, event)?;
-            if let Event::Gap(gap) = event {
-                encoded.lost_events = encoded.lost_events.saturating_add(gap.events);
+        let Batch { events, meta, order, teller } = batch;
+        let mut encoded = Self { meta, order, teller, ..Self::default() };
+        encoded.ends.reserve(events.len());
+        for (index, event) in events.into_iter().enumerate() {
+            limits::check(&event).map_err(|invalid| AppendError::Invalid { index, invalid })?;
+            encoded.push(index, &event)?;
+            match event {
+                Event::Gap(gap) => encoded.lost_events = encoded.lost_events.saturating_add(gap.events),
+                Event::TokenUsage(usage) => encoded.usage.push((index, usage)),
+                _ => {}
             }
         }
         Ok(encoded)
     }
 
-    fn push(&mut self, index: usize, event: &Event) -> Result<(), AppendError> {
+    pub(crate) fn push(&mut self, index: usize, event: &Event) -> Result<(), AppendError> {
         self.records.extend_from_slice(&[0; RECORD_HEADER_BYTES]);
         let start = self.records.len();
         wire::encode(event, &mut self.records)

@@ -107,6 +107,8 @@ impl Committer {
                 first,
                 events: self.next.since(first),
                 bytes: encoded.records.len() as u64,
+                usage_known: encoded.usage_known,
+                usage_waiting: encoded.usage_waiting,
             });
         }
         if self.lost_events != lost_before {

@@ -29,6 +29,7 @@ mod floor;
 mod forensic;
 #[doc(hidden)]
 pub mod fuzzing;
+mod gate;
 mod holes;
 pub mod inspect;
 mod latest;
@@ -53,8 +54,9 @@ pub use append::{AppendOutcome, Batch, MetaEntry, Order, Teller};
 pub use by_time::TimeRange;
 pub use error::{AppendError, EngineError, OpenError, ReadError, StatError};
 pub use floor::DatabaseHash;
+pub use gate::{Fate, Gate, GateError, Shelf};
 pub use latest::LOOK_BACK;
-pub use open::{EventLog, LogInfo};
+pub use open::{EventLog, LogInfo, Parts};
 pub use read::ReadLimits;
 pub use recovery::Recovery;
 pub use repair::{RepairError, RepairOutcome, RepairWhen};

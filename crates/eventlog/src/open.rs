@@ -19,6 +19,7 @@ use tokio::sync::{oneshot, watch};
 
 use crate::engine::{Engine, engine_error};
 use crate::error::{AppendError, OpenError, ReadError};
+use crate::gate::{Gate, Gatekeeper};
 use crate::latest::Latest;
 use crate::layout::{self, KEY_BIRTH_ID, KEY_CREATED, KEY_HOST, KEY_LAYOUT, KEY_LOG_ID};
 use crate::lock::DirectoryLock;
@@ -60,6 +61,13 @@ struct Inner {
     _lock: DirectoryLock,
 }
 
+/// What a log works with that is not of this crate.
+#[derive(Default)]
+pub struct Parts {
+    /// What decides about token usage before it is kept; without one all of it is.
+    pub gate: Option<Box<dyn Gate>>,
+}
+
 impl Drop for Inner {
     /// The last handle has gone: the writer syncs and closes the database before the lock goes.
     fn drop(&mut self) {
@@ -77,6 +85,19 @@ impl EventLog {
     /// # Errors
     /// [`OpenError::Held`] while another process has it; otherwise what is in the way, and where.
     pub fn open(data_dir: &Path, host: &HostName, settings: Settings) -> Result<Self, OpenError> {
+        Self::open_with(data_dir, host, settings, Parts::default())
+    }
+
+    /// The same with parts that are not of this crate.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn open_with(
+        data_dir: &Path,
+        host: &HostName,
+        settings: Settings,
+        parts: Parts,
+    ) -> Result<Self, OpenError> {
         make_private(data_dir)?;
         let lock = DirectoryLock::take(data_dir)?;
         crate::repair::finish_exchange(data_dir)?;
@@ -89,6 +110,8 @@ impl EventLog {
         let engine = Arc::clone(&opened.committer.engine);
         let held_back = crate::floor::read(&engine)?;
         let checker = Checker::new(&info.birth_id);
+        let mut gate = Gatekeeper::new(parts.gate);
+        gate.open(&engine).map_err(|source| OpenError::Engine { path: path.clone(), source })?;
         let shared = Arc::new(Shared::new(engine, info, ends, opened.committer.lost_events, held_back));
         let (queue, commands) = crossbeam_channel::bounded(settings.queue_appends_max);
         let writer = Writer {
@@ -96,6 +119,7 @@ impl EventLog {
             settings,
             queue: commands.clone(),
             shared: Arc::clone(&shared),
+            gate,
             state: State::Open(Box::new(Open::new(opened.committer, opened.mark))),
         };
         let thread = std::thread::Builder::new()
@@ -149,15 +173,6 @@ impl EventLog {
     #[must_use]
     pub fn health(&self) -> watch::Receiver<Health> {
         self.0.shared.health.subscribe()
-    }
-
-    /// What an appender keeps under `key`.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
-    pub fn meta(&self, key: &[u8]) -> Result<Option<Vec<u8>>, ReadError> {
-        let value = self.engine()?.state.get(key).map_err(ReadError::of_meta)?;
-        Ok(value.map(|value| value.to_vec()))
     }
 
     /// Asks the writer for a sync, without waiting for it.

@@ -1,6 +1,6 @@
 //! What appenders keep with their events: values under keys of their own, changed in the events' own batch.
 
-use crate::error::{EngineError, ReadError};
+use crate::error::ReadError;
 use crate::open::EventLog;
 
 /// A key and its value.
@@ -15,7 +15,7 @@ impl EventLog {
     /// When fjall cannot read it, or the log has failed.
     pub fn state(&self, key: &[u8]) -> Result<Option<Vec<u8>>, ReadError> {
         let engine = self.engine()?;
-        let value = engine.state.get(key).map_err(unreadable)?;
+        let value = engine.state.get(key).map_err(ReadError::of_meta)?;
         Ok(value.map(|value| value.to_vec()))
     }
 
@@ -27,12 +27,8 @@ impl EventLog {
         let engine = self.engine()?;
         let entries = engine.state.prefix(prefix).map(fjall::Guard::into_inner);
         let pairs = entries.map(|entry| entry.map(|(key, value)| (key.to_vec(), value.to_vec())));
-        pairs.collect::<Result<_, _>>().map_err(unreadable)
+        pairs.collect::<Result<_, _>>().map_err(ReadError::of_meta)
     }
-}
-
-fn unreadable(error: fjall::Error) -> ReadError {
-    ReadError::Meta { source: EngineError::from(error) }
 }
 
 #[cfg(test)]

@@ -6,13 +6,15 @@
 
 mod support;
 
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use event::wire::Decoded;
 use event::{Event, Position, Stretch};
 use eventlog::{AppendError, EventLog, Health, ReadError};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use support::{ALL, events, open};
+use support::gate::{Once, open, told};
+use support::{ALL, events};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// SIGXFSZ of Linux on every machine that tailwater is built for.
@@ -58,6 +60,7 @@ fn read_all(log: &EventLog) -> (Vec<String>, Vec<event::Gap>) {
                             names.push(sample.system_name.to_string());
                         }
                         Decoded::Event(Event::Gap(gap)) => gaps.push(gap),
+                        Decoded::Event(Event::TokenUsage(_)) => {}
                         other => panic!("{other:?}"),
                     }
                 }
@@ -74,9 +77,12 @@ async fn a_full_disk_is_told_and_survived() {
 }
 
 fn fill_twice(dir: &tempfile::TempDir) {
-    let log = open(dir.path());
+    let gate = Once::default();
+    let log = open(dir.path(), &gate);
     let mut kept = Vec::new();
     for round in 1..=2_u64 {
+        let call = round.to_string();
+        log.append(vec![told(&call, "zen")]).unwrap();
         limit_files(Some(round * 256 * 1024));
         let refusal = append_until_refused(&log, &mut kept);
         let text = format!("{refusal}: {}", std::error::Error::source(&refusal).unwrap());
@@ -92,6 +98,8 @@ fn fill_twice(dir: &tempfile::TempDir) {
 
         limit_files(None);
         wait_until("the log works again", || log.failure().is_none());
+        let known = log.append(vec![told(&call, "zen")]).unwrap().usage_known;
+        assert_eq!((known, gate.0.opened.load(Ordering::SeqCst)), (1, 1 + round), "the gate reads again");
         log.append(events(["again"])).unwrap();
         kept.push("again".to_owned());
     }

@@ -71,7 +71,7 @@ fn check_whole(log: &EventLog) {
     }
     let verification = log.verify(|_, _| ControlFlow::Continue(())).unwrap();
     assert!(verification.is_clean() && verification.holes.is_empty(), "{verification:?}");
-    assert_eq!(log.meta(b"offset").unwrap().as_deref(), Some(&EVENTS.to_be_bytes()[..]));
+    assert_eq!(log.state(b"offset").unwrap().as_deref(), Some(&EVENTS.to_be_bytes()[..]));
 }
 
 fn open(dir: &Path) -> Result<EventLog, OpenError> {

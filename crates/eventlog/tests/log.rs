@@ -129,11 +129,11 @@ fn meta_changes_with_its_events() {
         vec![MetaEntry { key: b"offset/x".to_vec(), value: value.map(<[u8]>::to_vec) }]
     };
     log.append(Batch { events: events(["a"]), meta: meta(Some(b"17")), ..Batch::default() }).unwrap();
-    assert_eq!(log.meta(b"offset/x").unwrap().as_deref(), Some(&b"17"[..]));
+    assert_eq!(log.state(b"offset/x").unwrap().as_deref(), Some(&b"17"[..]));
     let copy = copy_as_killed(dir.path());
-    assert_eq!(open(copy.path()).meta(b"offset/x").unwrap().as_deref(), Some(&b"17"[..]));
+    assert_eq!(open(copy.path()).state(b"offset/x").unwrap().as_deref(), Some(&b"17"[..]));
     log.append(Batch { events: Vec::new(), meta: meta(None), ..Batch::default() }).unwrap();
-    assert_eq!(log.meta(b"offset/x").unwrap(), None);
+    assert_eq!(log.state(b"offset/x").unwrap(), None);
 }
 
 #[test]

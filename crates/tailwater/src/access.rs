@@ -4,11 +4,12 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use event::HostName;
-use eventlog::{Bounds, EventLog, OpenError, Settings, Trims};
+use eventlog::{Bounds, EventLog, OpenError, Parts, Settings, Trims};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
+use usage::ledger::Counters;
 
 use crate::config::Config;
 use crate::control::Task;
@@ -16,6 +17,7 @@ use crate::control::client::Client;
 use crate::control::output::{Output, Told};
 use crate::control::server::Handler;
 use crate::failure::{Failure, chain};
+use crate::gate::LedgerGate;
 use crate::output;
 use crate::service::{Service, blocking};
 
@@ -43,11 +45,19 @@ pub(crate) fn this_host() -> Result<HostName, Failure> {
         .map_err(|error| Failure::error(format!("this machine's host name is unusable: {error}")))
 }
 
+/// A log that was opened, and what its gate counts.
+pub(crate) struct Opened {
+    /// The log.
+    pub log: EventLog,
+    /// What became of token usage since.
+    pub usage: Counters,
+}
+
 /// Opens the log of the data directory. Only the daemon's trims itself.
 ///
 /// # Errors
 /// When another process has it, or it cannot be opened.
-pub(crate) async fn open_log(config: &Config, trims: Trims) -> Result<EventLog, OpenFailure> {
+pub(crate) async fn open_log(config: &Config, trims: Trims) -> Result<Opened, OpenFailure> {
     let host = this_host().map_err(OpenFailure::Other)?;
     let settings = Settings {
         sync: config.sync,
@@ -56,9 +66,12 @@ pub(crate) async fn open_log(config: &Config, trims: Trims) -> Result<EventLog, 
         ..Settings::default()
     };
     let data_dir = config.data_dir.clone();
-    let opened = blocking(move || Ok(EventLog::open(&data_dir, &host, settings)));
+    let usage = Counters::default();
+    let gate = LedgerGate::new(usage.clone());
+    let parts = Parts { gate: Some(Box::new(gate)) };
+    let opened = blocking(move || Ok(EventLog::open_with(&data_dir, &host, settings, parts)));
     match opened.await.map_err(OpenFailure::Other)? {
-        Ok(log) => Ok(log),
+        Ok(log) => Ok(Opened { log, usage }),
         Err(error @ OpenError::Held { .. }) => Err(OpenFailure::Held(Failure::error(chain(&error)))),
         Err(error) => Err(OpenFailure::Other(Failure::error(chain(&error)))),
     }
@@ -153,7 +166,7 @@ impl Holder {
                 refuse_missing(config)?;
             }
             match open_log(config, Trims::WhenAsked).await {
-                Ok(log) => return Ok(Self::alone(log, config)),
+                Ok(opened) => return Ok(Self::alone(opened, config)),
                 Err(OpenFailure::Held(_)) if Instant::now() < patience => {
                     tokio::time::sleep(HELD_PAUSE).await;
                 }
@@ -172,12 +185,13 @@ impl Holder {
         Ok(client.map(|client| Self(Kind::Daemon { data_dir, found: Some(client) })))
     }
 
-    fn alone(log: EventLog, config: &Config) -> Self {
+    fn alone(opened: Opened, config: &Config) -> Self {
+        let log = opened.log.clone();
         // NOTE: opening it has mended what a crash had left, and nobody else would tell.
         for note in &log.recovery().notes {
             output::notice(note);
         }
-        let service = Service::of_command(log.clone(), config);
+        let service = Service::of_command(opened, config);
         let stop = CancellationToken::new();
         let signals = AbortOnDropHandle::new(crate::signals::cancel_on_signal(stop.clone()));
         Self(Kind::Alone { log, service, stop, _signals: signals })

@@ -11,6 +11,7 @@ pub mod config;
 mod control;
 mod doctor;
 mod failure;
+mod gate;
 mod metrics;
 mod output;
 mod projection;

@@ -8,7 +8,7 @@ use prometheus::{CounterVec, GaugeVec, Opts, Registry, TextEncoder};
 use sampler::{SamplerState, SamplerStatus};
 
 use crate::failure::{Failure, chain};
-use crate::service::StatusAnswer;
+use crate::service::{StatusAnswer, UsageObject};
 
 /// What the metrics are made of.
 #[derive(Clone, Copy, Debug)]
@@ -101,6 +101,20 @@ fn seconds(time: event::Time) -> f64 {
 
 fn outage_start(it: &Snapshot<'_>) -> Option<f64> {
     it.status.projection.outage_since.as_ref()?.parse().ok().map(seconds)
+}
+
+/// What became of token usage, by fate.
+#[expect(clippy::cast_precision_loss, reason = "Prometheus knows no other numbers")]
+fn usage_fates(it: &Snapshot<'_>) -> Vec<Sample> {
+    let UsageObject { known, matched, superseded, unmatched, late, waiting: _ } = it.status.usage;
+    let fates = [
+        ("known", known),
+        ("matched", matched),
+        ("superseded", superseded),
+        ("unmatched", unmatched),
+        ("late", late),
+    ];
+    fates.map(|(fate, events)| (vec![fate.to_owned()], events as f64)).into()
 }
 
 const PROJECTION_STATES: [&str; 5] = [
@@ -266,6 +280,19 @@ pub(crate) const CATALOGUE: &[Metric] = &[
         "Events that the database keeps in its quarantine.",
         |it| one(it.status.quarantine.events),
     ),
+    counter(
+        "tailwater_usage_events_total",
+        "events",
+        "Token usage that was not simply kept, by what became of it.",
+        usage_fates,
+    )
+    .labelled(&["fate"]),
+    gauge(
+        "tailwater_usage_waiting_events",
+        "events",
+        "Telemetry that waits for the transcript of its session.",
+        |it| one(it.status.usage.waiting),
+    ),
     gauge(
         "tailwater_sampler_state",
         "state",
@@ -367,6 +394,7 @@ mod tests {
         let answer = json!({
             "log": log, "recording": recording, "projection": projection, "jobs": [], "quarantine": { "events": 5 },
             "gaps": { "events": 6 }, "samplers": [],
+            "usage": { "known": 30, "matched": 31, "superseded": 32, "unmatched": 33, "late": 34, "waiting": 35 },
         });
         serde_json::from_value(answer).unwrap()
     }
@@ -374,7 +402,7 @@ mod tests {
     fn sampler() -> SamplerStatus {
         let (last_run, error) = (Some(event::Time::from_micros(1_500_000)), Some("gone".to_owned()));
         let state = SamplerState::Failing;
-        SamplerStatus { name: "host".to_owned(), state, last_run, error, refused_events: 9 }
+        SamplerStatus { name: "host".to_owned(), state, last_run, error, refused_events: 9, progress: None }
     }
 
     fn rendered() -> String {
@@ -443,6 +471,9 @@ mod tests {
             "tailwater_projection_expired_events_total 26",
             "tailwater_projection_unavailable_events_total 27",
             "tailwater_quarantine_events 5",
+            r#"tailwater_usage_events_total{fate="known"} 30"#,
+            r#"tailwater_usage_events_total{fate="superseded"} 32"#,
+            "tailwater_usage_waiting_events 35",
             r#"tailwater_sampler_state{sampler="host",state="failing"} 1"#,
             r#"tailwater_sampler_state{sampler="host",state="ok"} 0"#,
             r#"tailwater_sampler_last_run_timestamp_seconds{sampler="host"} 1.5"#,

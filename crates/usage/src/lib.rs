@@ -5,6 +5,7 @@
 
 mod claude;
 mod codex;
+pub mod ledger;
 mod line;
 mod loose;
 mod model;

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use event::{Position, Time};
 
-use super::{NoRoom, Open, Shared};
+use super::{NoRoom, Open, Shared, Turn};
 use crate::commit::Extra;
 use crate::engine::Engine;
 use crate::error::EngineError;
@@ -113,4 +113,20 @@ fn sealed(engine: &Engine) -> Vec<Sealed> {
             sealed: next.begun,
         })
         .collect()
+}
+
+/// At its bound the log refuses whoever can be told. What was only offered has been taken already.
+pub(super) fn refuse_without_room(turn: &mut Turn, shared: &Shared) {
+    let Some(no_room) = shared.no_room() else { return };
+    let mut kept = Vec::new();
+    for (encoded, reply) in turn.appends.drain(..) {
+        match reply {
+            Some(reply) if !encoded.ends.is_empty() => {
+                shared.count_refused(encoded.ends.len());
+                let _ = reply.send(Err(no_room.clone()));
+            }
+            reply => kept.push((encoded, reply)),
+        }
+    }
+    turn.appends = kept;
 }

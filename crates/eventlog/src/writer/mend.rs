@@ -88,6 +88,7 @@ impl Failed {
                     shared.count_refused(encoded.ends.len());
                     let _ = reply.send(Err(self.refusal()));
                 }
+                None if encoded.is_on_shelf => {}
                 None => self.lost.add(&encoded),
             }
         }
@@ -158,7 +159,7 @@ impl Writer {
     }
 
     /// Opens the files again and commits something, so that a log that says it works does.
-    fn reopen(&self, gap: Option<Event>) -> Result<Open, EngineError> {
+    fn reopen(&mut self, gap: Option<Event>) -> Result<Open, EngineError> {
         let State::Failed(failed) = &self.state else { return Err(EngineError::told("the log is open")) };
         if failed.old.strong_count() > 0 {
             return Err(EngineError::told("a reader still holds the files from before"));
@@ -175,6 +176,7 @@ impl Writer {
         self.shared.write_held_back_again();
         self.shared.add_notes(opened.recovery.notes);
         let mut open = Open::new(opened.committer, opened.mark);
+        self.gate.open(&open.committer.engine)?;
         let gap = gap.map(|gap| Encoded::new(vec![gap].into())).transpose();
         let mut gap = gap.map_err(|error| EngineError::told(error.to_string()))?;
         let reopened = Some(Time::from(SystemTime::now()));

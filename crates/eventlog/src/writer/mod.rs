@@ -22,10 +22,11 @@ use tokio::sync::oneshot;
 use crate::append::{AppendOutcome, Encoded};
 use crate::commit::{Committer, Extra};
 use crate::error::{AppendError, EngineError};
+use crate::gate::{Gatekeeper, LettingGo};
 use crate::mark::MarkWriter;
 use crate::open::LogInfo;
 use crate::settings::{Settings, Sync};
-use bounds::Watch;
+use bounds::{Watch, refuse_without_room};
 use mend::Failed;
 
 pub(crate) use shared::Shared;
@@ -72,6 +73,7 @@ pub(crate) struct Writer {
     pub(crate) settings: Settings,
     pub(crate) queue: Receiver<Command>,
     pub(crate) shared: Arc<Shared>,
+    pub(crate) gate: Gatekeeper,
     pub(crate) state: State,
 }
 
@@ -214,7 +216,12 @@ impl Writer {
     fn due(&self) -> Option<Instant> {
         match &self.state {
             State::Failed(failed) => Some(failed.due),
-            State::Open(open) => [open.sync_due, open.watch.due()].into_iter().flatten().min(),
+            State::Open(open) => {
+                // NOTE: without room what the gate lets go stays where it is.
+                let gate = self.gate.due().filter(|_| self.shared.room().is_none());
+                let gate = gate.and_then(|due| Instant::now().checked_add(due));
+                [open.sync_due, open.watch.due(), gate].into_iter().flatten().min()
+            }
         }
     }
 
@@ -241,6 +248,7 @@ impl Writer {
         let ending = turn.is_last();
         let State::Open(open) = &mut self.state else { return Ok(()) };
         refuse_without_room(turn, &self.shared);
+        open.pass_the_gate(&mut self.gate, turn, &self.shared)?;
         if !turn.appends.is_empty() {
             let due = Instant::now() + sync_interval(self.settings.sync);
             open.commit(turn, due, &self.shared)?;
@@ -320,6 +328,20 @@ impl Open {
         Ok(adoption)
     }
 
+    /// Lets the gate decide what becomes of usage, and adds what it keeps now without being asked.
+    fn pass_the_gate(
+        &self,
+        gate: &mut Gatekeeper,
+        turn: &mut Turn,
+        shared: &Shared,
+    ) -> Result<(), EngineError> {
+        let letting_go = if shared.room().is_none() { LettingGo::Now } else { LettingGo::Later };
+        let appends = turn.appends.iter_mut().map(|(encoded, _)| encoded);
+        let own = gate.pass(appends, &self.committer.engine, letting_go)?;
+        turn.appends.extend(own.map(|own| (own, None)));
+        Ok(())
+    }
+
     fn commit(&mut self, turn: &mut Turn, sync_due: Instant, shared: &Shared) -> Result<(), EngineError> {
         let appends = turn.appends.iter_mut().map(|(encoded, _)| encoded);
         let extra = Extra { projected: shared.take_held_back_change(), ..Extra::default() };
@@ -367,20 +389,4 @@ fn sync_interval(sync: Sync) -> Duration {
         // NOTE: a reader's wish or the end of the log syncs long before; this only bounds the wait.
         Sync::Os => Duration::from_secs(3_600),
     }
-}
-
-/// At its bound the log refuses whoever can be told. What was only offered has been taken already.
-fn refuse_without_room(turn: &mut Turn, shared: &Shared) {
-    let Some(no_room) = shared.no_room() else { return };
-    let mut kept = Vec::new();
-    for (encoded, reply) in turn.appends.drain(..) {
-        match reply {
-            Some(reply) if !encoded.ends.is_empty() => {
-                shared.count_refused(encoded.ends.len());
-                let _ = reply.send(Err(no_room.clone()));
-            }
-            reply => kept.push((encoded, reply)),
-        }
-    }
-    turn.appends = kept;
 }

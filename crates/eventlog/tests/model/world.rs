@@ -306,7 +306,7 @@ impl World {
     }
 
     fn read_meta(&self) -> Meta {
-        let value = |key| self.log().meta(&[key]).unwrap()?.first().copied();
+        let value = |key| self.log().state(&[key]).unwrap()?.first().copied();
         (0..3).filter_map(|key| Some((key, value(key)?))).collect()
     }
 

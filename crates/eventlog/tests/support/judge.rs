@@ -70,7 +70,7 @@ impl<'a> Judge<'a> {
         found.notes.iter().for_each(|note| self.check_text(note));
         self.read(log, &mut found);
         self.verify(log, &mut found);
-        found.meta = log.meta(b"offset").unwrap_or_else(|error| {
+        found.meta = log.state(b"offset").unwrap_or_else(|error| {
             found.errors.push(chain(&error));
             None
         });

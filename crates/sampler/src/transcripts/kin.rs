@@ -26,17 +26,16 @@ impl Kin {
 
     /// Forgets a transcript.
     pub(super) fn forget(&self, tool: Tool, path: &Path) {
+        let Some(session) = tool.session_of(path) else { return };
         let mut paths = self.paths.write().unwrap_or_else(PoisonError::into_inner);
-        if let Some(session) = tool.session_of(path) {
-            if paths.get(&session).is_some_and(|known| **known == *path) {
-                paths.remove(&session);
-            }
+        if paths.get(&session).is_some_and(|known| **known == *path) {
+            paths.remove(&session);
         }
     }
 }
 
 impl Family for Kin {
-    fn transcript(&self, session_id: &str) -> Option<Box<dyn BufRead>> {
+    fn transcript(&self, session_id: &str) -> Option<Box<dyn BufRead + Send>> {
         let path = self.paths.read().unwrap_or_else(PoisonError::into_inner).get(session_id).cloned()?;
         Some(Box::new(BufReader::new(File::open(path).ok()?)))
     }

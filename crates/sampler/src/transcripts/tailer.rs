@@ -341,10 +341,10 @@ impl Tailer {
     fn entry_of(&self, job: &Job, opened: &Opened) -> io::Result<(FileId, Entry)> {
         let named = self.known.named(&job.path).filter(|id| id.inode == opened.id.inode);
         for id in [Some(opened.id), named].into_iter().flatten() {
-            if let Some(entry) = self.known.get(id) {
-                if opened.continues(entry)? {
-                    return Ok((id, Entry { path: Arc::clone(&job.path), tool: job.tool, ..entry.clone() }));
-                }
+            if let Some(entry) = self.known.get(id)
+                && opened.continues(entry)?
+            {
+                return Ok((id, Entry { path: Arc::clone(&job.path), tool: job.tool, ..entry.clone() }));
             }
         }
         Ok((opened.id, Entry::new(job.tool, Arc::clone(&job.path))))
@@ -403,11 +403,11 @@ impl Tailer {
             .extend(replaced.iter().flat_map(|id| [(id.file_key(), None), (id.reader_key(), None)]));
         portion.age = self.age(&portion.events);
         let events = portion.events.len() as u64;
-        if !portion.changes.is_empty() {
-            if let Err(error) = self.keep(portion) {
-                self.queue.put_back(jobs);
-                return Err(error);
-            }
+        if !portion.changes.is_empty()
+            && let Err(error) = self.keep(portion)
+        {
+            self.queue.put_back(jobs);
+            return Err(error);
         }
         let quiet_at = self.parts.clock.monotonic() + QUIET;
         replaced.into_iter().for_each(|id| self.known.forget(id));

@@ -18,7 +18,7 @@ use usage::transcript::{Call, Family, StateError, Told, TranscriptReader};
 use super::entry::FILES;
 use super::follow::{Follower, TranscriptSettings};
 use super::homes::Home;
-use super::log::{Age, Portion, TranscriptLog};
+use super::log::{Age, Portion, States, TranscriptLog};
 use super::tailer::{Parts, QUIET, Turn};
 use super::watch::{Changes, SystemWatch, Watch, WatchError};
 use crate::{Clock, ManualClock, Registry, SamplerState, StatusHandle};
@@ -79,7 +79,7 @@ impl TranscriptReader for Plain {
                 told.calls.push(call(session, &number, output.parse().unwrap(), ""));
             }
             [session, message, output] => {
-                told.calls.push(call(session, message, output.parse().unwrap(), ""))
+                told.calls.push(call(session, message, output.parse().unwrap(), ""));
             }
             [session, message, output, directory] => {
                 told.calls.push(call(session, message, output.parse().unwrap(), directory));
@@ -182,7 +182,7 @@ impl TranscriptLog for MemoryLog {
         Ok(self.kept().meta.get(key).cloned())
     }
 
-    fn states(&self, prefix: &[u8]) -> Result<Vec<(Vec<u8>, Vec<u8>)>, SinkError> {
+    fn states(&self, prefix: &[u8]) -> Result<States, SinkError> {
         let kept = self.kept();
         let found = kept.meta.iter().filter(|(key, _)| key.starts_with(prefix));
         Ok(found.map(|(key, value)| (key.clone(), value.clone())).collect())

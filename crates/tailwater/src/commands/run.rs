@@ -14,7 +14,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::access::{HELD_PATIENCE, HELD_PAUSE, OpenFailure, open_log, this_host};
+use crate::access::{HELD_PATIENCE, HELD_PAUSE, OpenFailure, Opened, open_log, this_host};
 use crate::config::{Config, TranscriptSampling};
 use crate::control::client::Client;
 use crate::control::server;
@@ -34,7 +34,7 @@ const WORK_DEADLINE: Duration = Duration::from_secs(5);
 /// # Errors
 /// When the log cannot be opened, a sampler cannot start, or the log takes nothing when it is to be closed.
 pub(crate) async fn run(config: &Config) -> Result<(), Failure> {
-    let log = open_patiently(config).await?;
+    let Opened { log, usage } = open_patiently(config).await?;
     let stop = CancellationToken::new();
     crate::signals::cancel_on_signal(stop.clone());
     let listener = server::bind(&config.data_dir)?;
@@ -48,8 +48,8 @@ pub(crate) async fn run(config: &Config) -> Result<(), Failure> {
     }
     let (projecting, projection) = projection::start(config, &log, &stop).await?;
     let statuses = running.iter().map(PacedSampler::status).collect();
-    let service =
-        Service::of_daemon(log.clone(), projecting, statuses, config.migrate, config.retention.clone());
+    let opened = Opened { log: log.clone(), usage };
+    let service = Service::of_daemon(opened, projecting, statuses, config);
     let clients = tokio::spawn(server::serve(listener, Arc::new(service), stop.clone()));
     stop.cancelled().await;
     tracing::info!("stopping");
@@ -57,11 +57,11 @@ pub(crate) async fn run(config: &Config) -> Result<(), Failure> {
 }
 
 /// Opens the log; waits a little for a predecessor that is ending, not for a daemon that is well.
-async fn open_patiently(config: &Config) -> Result<EventLog, Failure> {
+async fn open_patiently(config: &Config) -> Result<Opened, Failure> {
     let patience = Instant::now() + HELD_PATIENCE;
     loop {
         match open_log(config, Trims::Itself).await {
-            Ok(log) => return Ok(log),
+            Ok(opened) => return Ok(opened),
             Err(OpenFailure::Other(failure)) => return Err(failure),
             Err(OpenFailure::Held(failure)) => {
                 let daemon_answers = Client::connect(&config.data_dir).await?.is_some();

@@ -11,7 +11,7 @@ use crate::config::Config;
 use crate::control::Task;
 use crate::failure::Failure;
 use crate::output::{self, Sheet};
-use crate::service::{JobObject, MetricsAnswer, ProjectionObject, RangeObject, StatusAnswer};
+use crate::service::{JobObject, MetricsAnswer, ProjectionObject, RangeObject, StatusAnswer, UsageObject};
 
 /// How many ranges a person is shown; there are more while lanes work on a long backlog.
 const RANGES_SHOWN: usize = 4;
@@ -81,14 +81,29 @@ fn for_people(status: &StatusAnswer) -> Sheet {
         ("recording.error", text(&recording.error)),
     ];
     fields.extend(projection(&status.projection));
+    fields.push(("usage", usage(&status.usage)));
     fields.push(("quarantine", output::counted(status.quarantine.events, "event")));
     fields.push(("gaps", output::counted(status.gaps.events, "event")));
-    fields.retain(|(name, value)| !value.is_empty() || !name.ends_with("error"));
+    fields.retain(|(name, value)| !value.is_empty() || !(name.ends_with("error") || *name == "usage"));
     let mut fields: Vec<(String, String)> =
         fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
     fields.extend(status.jobs.iter().map(job));
     fields.extend(status.samplers.iter().map(sampler));
     Sheet::of_fields(fields)
+}
+
+/// What became of token usage, where there is something to tell.
+fn usage(it: &UsageObject) -> String {
+    let fates = [
+        (it.waiting, "waiting for a transcript"),
+        (it.matched, "told by telemetry and a transcript"),
+        (it.superseded, "told better by a transcript"),
+        (it.unmatched, "told by telemetry alone"),
+        (it.known, "known already"),
+        (it.late, "late"),
+    ];
+    let told = fates.iter().filter(|(events, _)| *events > 0);
+    told.map(|(events, what)| format!("{} {what}", count(*events))).collect::<Vec<_>>().join(", ")
 }
 
 fn job(it: &JobObject) -> (String, String) {

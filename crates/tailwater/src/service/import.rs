@@ -11,6 +11,9 @@ use crate::failure::{Failure, chain};
 pub(crate) struct ImportAnswer {
     /// How many events were imported.
     pub imported: u64,
+    /// How many more are token usage that the log knew as much of.
+    #[serde(default, skip_serializing_if = "super::record::is_zero")]
+    pub known: u64,
     /// Where the first one lies; absent when there was none.
     pub first_position: Option<u64>,
     /// Where the last one lies.
@@ -47,8 +50,9 @@ pub(super) fn import(
         })?;
     Ok(ImportAnswer {
         imported: outcome.events,
-        first_position: Some(outcome.first.0),
-        last_position: Some(outcome.last().0),
+        known: outcome.usage_known,
+        first_position: (outcome.events > 0).then_some(outcome.first.0),
+        last_position: (outcome.events > 0).then_some(outcome.last().0),
         skipped,
     })
 }

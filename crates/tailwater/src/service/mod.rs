@@ -16,8 +16,10 @@ use eventlog::EventLog;
 use serde::Serialize;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
+use usage::ledger::Counters;
 
-use crate::config::Retention;
+use crate::access::Opened;
+use crate::config::{Config, Retention};
 use crate::control::Task;
 use crate::control::output::Output;
 use crate::control::server::Handler;
@@ -32,7 +34,9 @@ pub(crate) use quarantine::{
 pub(crate) use record::record;
 pub(crate) use replay::{Extent, JobObject, ReplayPlan, ReplayTask, Replays};
 pub(crate) use status::HoleObject;
-pub(crate) use status::{LogStatAnswer, MetricsAnswer, ProjectionObject, RangeObject, StatusAnswer};
+pub(crate) use status::{
+    LogStatAnswer, MetricsAnswer, ProjectionObject, RangeObject, StatusAnswer, UsageObject,
+};
 pub(crate) use upkeep::{AdoptAnswer, Damage, RepairAnswer, TrimAnswer, VerifyAnswer, repair_unopened};
 pub(crate) use verify::{DatabaseVerifyAnswer, ExtraRowObject, HourObject, Mend, Mended};
 pub(crate) use walk::{Begin, WalkAnswer};
@@ -40,6 +44,8 @@ pub(crate) use walk::{Begin, WalkAnswer};
 /// The holder of the log, at the service of commands.
 pub(crate) struct Service {
     log: EventLog,
+    /// What became of token usage.
+    usage: Counters,
     /// Whether this process projects by itself, and into what.
     projecting: Projecting,
     samplers: Vec<sampler::StatusHandle>,
@@ -63,21 +69,21 @@ impl Service {
     /// The daemon's.
     #[must_use]
     pub(crate) fn of_daemon(
-        log: EventLog,
+        opened: Opened,
         projecting: Projecting,
         samplers: Vec<sampler::StatusHandle>,
-        migrate: store::Migrate,
-        retention: Retention,
+        config: &Config,
     ) -> Self {
-        Self { log, projecting, samplers, migrate, retention, replays: Replays::default() }
+        let Opened { log, usage } = opened;
+        let (migrate, retention) = (config.migrate, config.retention.clone());
+        Self { log, usage, projecting, samplers, migrate, retention, replays: Replays::default() }
     }
 
     /// A lone command's.
     #[must_use]
-    pub(crate) fn of_command(log: EventLog, config: &crate::config::Config) -> Self {
+    pub(crate) fn of_command(opened: Opened, config: &Config) -> Self {
         let projecting = if config.database.is_some() { Projecting::Idle } else { Projecting::Disabled };
-        let (migrate, retention) = (config.migrate, config.retention.clone());
-        Self { log, projecting, samplers: Vec::new(), migrate, retention, replays: Replays::default() }
+        Self::of_daemon(opened, projecting, Vec::new(), config)
     }
 }
 

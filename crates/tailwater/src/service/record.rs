@@ -9,14 +9,17 @@ use serde::Serialize;
 use crate::failure::{Failure, chain};
 
 /// The answer to `record`. Other tools build on the first three.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub(crate) struct RecordAnswer {
-    /// How many events were recorded.
+    /// How many events were taken.
     pub accepted: u64,
-    /// Where the first one lies; absent when there was none.
+    /// Where the first one lies; null when there is none to lie anywhere.
     pub first_position: Option<u64>,
     /// Where the last one lies.
     pub last_position: Option<u64>,
+    /// How many of them are token usage that the log knew as much of; only when there are some.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub known: u64,
     /// How many lines were skipped; only with `--skip-invalid`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub skipped: Option<u64>,
@@ -35,15 +38,22 @@ pub(crate) fn record(log: &EventLog, ndjson: &[u8], skip_invalid: bool) -> Resul
     let (events, skipped) = read_events(ndjson, 0, skip_invalid)
         .map_err(|error| Failure::error(format!("{error}; nothing was recorded")))?;
     if events.is_empty() {
-        return Ok(RecordAnswer { accepted: 0, first_position: None, last_position: None, skipped });
+        return Ok(RecordAnswer { skipped, ..RecordAnswer::default() });
     }
+    let accepted = events.len() as u64;
     let outcome = log.append(events).map_err(|error| refused(&error))?;
     Ok(RecordAnswer {
-        accepted: outcome.events,
-        first_position: Some(outcome.first.0),
-        last_position: Some(outcome.last().0),
+        accepted,
+        first_position: (outcome.events > 0).then_some(outcome.first.0),
+        last_position: (outcome.events > 0).then_some(outcome.last().0),
+        known: outcome.usage_known,
         skipped,
     })
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over references")]
+pub(super) fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 fn refused(error: &AppendError) -> Failure {

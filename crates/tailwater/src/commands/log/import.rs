@@ -201,6 +201,7 @@ impl Done {
         let task = Task::Import { lines_before, skip_invalid, bytes: bytes.len() as u64 };
         let answer: ImportAnswer = access::understood(holder.ask(task, bytes, access::print).await?)?;
         self.answer.imported += answer.imported;
+        self.answer.known += answer.known;
         self.answer.first_position = self.answer.first_position.or(answer.first_position);
         self.answer.last_position = answer.last_position.or(self.answer.last_position);
         self.answer.skipped =

@@ -1,0 +1,399 @@
+//! Ledgers against a table like a database's, step by step and at random.
+
+use std::collections::{BTreeMap, HashMap};
+
+use event::Text;
+use proptest::prelude::*;
+
+use super::*;
+
+/// A shelf in memory.
+#[derive(Clone, Debug, Default)]
+struct Memory(BTreeMap<Vec<u8>, Vec<u8>>);
+
+impl Shelf for Memory {
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, ShelfError> {
+        Ok(self.0.get(key).cloned())
+    }
+
+    fn put(&mut self, key: Vec<u8>, value: Vec<u8>) {
+        self.0.insert(key, value);
+    }
+
+    fn remove(&mut self, key: Vec<u8>) {
+        self.0.remove(&key);
+    }
+
+    fn scan(&self, prefix: &[u8], after: &[u8], most: usize) -> Result<Vec<KeyValue>, ShelfError> {
+        let alike = self.0.iter().filter(|(key, _)| key.starts_with(prefix) && key.as_slice() > after);
+        Ok(alike.take(most).map(|(key, value)| (key.clone(), value.clone())).collect())
+    }
+}
+
+type Key = (Text, Option<Text>, Text, Time, Text);
+
+/// A log with a ledger in front of it, and the table that its events give.
+struct World {
+    ledger: Ledger,
+    shelf: Memory,
+    now: Time,
+    kept: Vec<TokenUsage>,
+}
+
+const SECOND: i64 = 1_000_000;
+const DAY: i64 = 86_400 * SECOND;
+
+impl World {
+    fn new() -> Self {
+        let now = "2026-03-01T00:00:00Z".parse().unwrap();
+        let mut world = Self { ledger: Ledger::default(), shelf: Memory::default(), now, kept: Vec::new() };
+        world.reopen();
+        world
+    }
+
+    fn reopen(&mut self) {
+        self.ledger = Ledger::new(self.ledger.counters.clone());
+        self.ledger.open(&self.shelf, self.now).unwrap();
+    }
+
+    fn tell(&mut self, teller: Teller, usage: &TokenUsage) -> Fate {
+        let before = self.kept.len();
+        let usage = usage.clone();
+        let fate = self.ledger.pass(usage, teller, self.now, &mut self.shelf, &mut self.kept).unwrap();
+        assert!(fate != Fate::Kept || self.kept.len() > before);
+        fate
+    }
+
+    fn pass_time(&mut self, micros: i64) {
+        self.now = self.now.plus_micros(micros);
+        while self.ledger.due().is_some_and(|due| due <= self.now) {
+            self.ledger.wake(self.now, &mut self.shelf, &mut self.kept).unwrap();
+        }
+    }
+
+    fn counts(&self) -> Counts {
+        self.ledger.counters.get()
+    }
+
+    /// The rows of the table, by the database's own rule.
+    fn rows(&self) -> Vec<TokenUsage> {
+        let mut rows: HashMap<Key, TokenUsage> = HashMap::new();
+        for it in self.kept.iter().cloned() {
+            let key =
+                (it.agent_name.clone(), it.host.clone(), it.model.clone(), it.time, it.message_id.clone());
+            let row = rows.entry(key).or_insert_with(|| it.clone());
+            if rank(&it) > rank(row) {
+                *row = it;
+            }
+        }
+        rows.into_values().collect()
+    }
+
+    fn row(&self) -> TokenUsage {
+        let rows = self.rows();
+        assert_eq!(rows.len(), 1, "{rows:?}");
+        rows[0].clone()
+    }
+}
+
+/// A telling by a transcript, `after` seconds after the world began.
+fn told(message: &str, output_tokens: u64, after: i64) -> TokenUsage {
+    let began: Time = "2026-03-01T00:00:00Z".parse().unwrap();
+    TokenUsage {
+        time: began.plus_micros(after * SECOND),
+        agent_name: Text::new("zen"),
+        model: Text::new("opus"),
+        tool: Text::new("claude"),
+        session_id: Text::new("s1"),
+        message_id: Text::new(message),
+        input_tokens: 3,
+        output_tokens,
+        cache_read: 1_000,
+        cache_create: 50,
+        cache_create_1h: 40,
+        ..TokenUsage::default()
+    }
+}
+
+/// The same call by telemetry.
+fn telemetry(id: &str, output_tokens: u64, after: i64) -> TokenUsage {
+    TokenUsage {
+        agent_name: Text::new("somebody"),
+        cache_create_1h: 0,
+        cost_usd: Some(0.5),
+        r#final: true,
+        ..told(id, output_tokens, after)
+    }
+}
+
+#[test]
+fn a_larger_snapshot_takes_the_first_ones_identity() {
+    let mut world = World::new();
+    assert_eq!(world.tell(Teller::Anybody, &told("msg_1", 1, 0)), Fate::Kept);
+    let mut later = told("msg_1", 9, 4);
+    later.agent_name = Text::new("other");
+    later.model = Text::new("sonnet");
+    later.host = Some(Text::new("elsewhere"));
+    assert_eq!(world.tell(Teller::Transcript, &later), Fate::Kept);
+    assert_eq!(world.tell(Teller::Transcript, &later), Fate::Known);
+    assert_eq!(world.tell(Teller::Anybody, &told("msg_1", 8, 5)), Fate::Known);
+    assert_eq!(world.row(), told("msg_1", 9, 0));
+    assert_eq!((world.kept.len(), world.counts().known), (2, 2));
+}
+
+#[test]
+fn final_wins_over_output_and_output_over_the_others() {
+    let mut world = World::new();
+    let mut done = told("msg_1", 5, 1);
+    done.r#final = true;
+    let mut more = told("msg_1", 5, 2);
+    more.r#final = true;
+    more.input_tokens += 1;
+    for (usage, fate) in [
+        (told("msg_1", 9, 0), Fate::Kept),
+        (done.clone(), Fate::Kept),
+        (told("msg_1", 90, 3), Fate::Known),
+        (more, Fate::Kept),
+        (done, Fate::Known),
+    ] {
+        assert_eq!(world.tell(Teller::Transcript, &usage), fate, "{usage:?}");
+    }
+}
+
+#[test]
+fn without_a_message_id_nothing_is_compared() {
+    let mut world = World::new();
+    for _ in 0..2 {
+        assert_eq!(world.tell(Teller::Telemetry, &told("", 9, 0)), Fate::Kept);
+    }
+    assert!(world.shelf.0.is_empty());
+}
+
+#[test]
+fn a_copy_in_another_session_is_the_same_call() {
+    let mut world = World::new();
+    world.tell(Teller::Transcript, &told("msg_1", 9, 0));
+    let copy = TokenUsage { session_id: Text::new("s2"), ..told("msg_1", 9, 0) };
+    assert_eq!(world.tell(Teller::Transcript, &copy), Fate::Known);
+    let other = TokenUsage { session_id: Text::new("s2"), ..told("gen-1", 9, 0) };
+    world.tell(Teller::Transcript, &told("gen-1", 9, 0));
+    assert_eq!(world.tell(Teller::Transcript, &other), Fate::Kept, "other ids are of their session");
+}
+
+#[test]
+fn telemetry_after_the_transcript_is_its_final_telling() {
+    let mut world = World::new();
+    world.tell(Teller::Transcript, &told("msg_1", 1, 0));
+    world.reopen();
+    assert_eq!(world.tell(Teller::Telemetry, &telemetry("otlp-7", 40, 55)), Fate::Kept);
+    let expected = TokenUsage { cost_usd: Some(0.5), r#final: true, ..told("msg_1", 40, 0) };
+    assert_eq!(world.row(), expected);
+    assert_eq!(world.tell(Teller::Telemetry, &telemetry("otlp-7", 40, 55)), Fate::Known, "sent again");
+    assert_eq!(world.tell(Teller::Transcript, &told("msg_1", 39, 56)), Fate::Known);
+    let last = TokenUsage { r#final: true, ..told("msg_1", 41, 57) };
+    assert_eq!(world.tell(Teller::Transcript, &last), Fate::Kept);
+    assert_eq!(world.row().cost_usd, Some(0.5), "the reported cost stays");
+    assert_eq!(world.counts().matched, 1);
+}
+
+#[test]
+fn telemetry_before_the_transcript_waits_through_a_restart() {
+    let mut world = World::new();
+    assert_eq!(world.tell(Teller::Telemetry, &telemetry("otlp-7", 40, 3)), Fate::Waits);
+    assert_eq!(world.tell(Teller::Telemetry, &telemetry("otlp-7", 40, 3)), Fate::Known, "sent again");
+    world.reopen();
+    assert_eq!((world.rows(), world.counts().waiting), (vec![], 1));
+    world.tell(Teller::Transcript, &told("msg_1", 1, 0));
+    assert_eq!(world.row().output_tokens, 40);
+    assert_eq!(world.row().agent_name, "zen");
+    assert_eq!(world.counts(), Counts { known: 1, matched: 1, ..Counts::default() });
+    world.pass_time(DAY);
+    assert_eq!(world.rows().len(), 1);
+}
+
+#[test]
+fn unexplained_telemetry_is_kept_after_five_minutes_as_it_is() {
+    let mut world = World::new();
+    world.tell(Teller::Telemetry, &telemetry("otlp-7", 40, 3));
+    world.pass_time(299 * SECOND);
+    assert_eq!(world.rows(), []);
+    world.pass_time(SECOND);
+    assert_eq!(world.row(), telemetry("otlp-7", 40, 3));
+    world.reopen();
+    assert_eq!(world.tell(Teller::Telemetry, &telemetry("otlp-7", 40, 3)), Fate::Known);
+    assert_eq!(world.tell(Teller::Transcript, &told("msg_1", 39, 0)), Fate::Known, "much later");
+    assert_eq!(world.tell(Teller::Transcript, &told("msg_2", 8, 0)), Fate::Kept, "each only once");
+    assert_eq!(world.rows().len(), 2);
+    assert_eq!(world.counts().unmatched, 1);
+}
+
+#[test]
+fn telemetry_of_a_tailed_session_is_superseded() {
+    let mut world = World::new();
+    world.tell(Teller::Transcript, &told("msg_1", 9, 0));
+    let mut other = telemetry("otlp-7", 40, 3);
+    other.cache_read += 1;
+    assert_eq!(world.tell(Teller::Telemetry, &other), Fate::Waits);
+    world.reopen();
+    world.pass_time(301 * SECOND);
+    assert_eq!((world.rows().len(), world.counts().superseded), (1, 1));
+}
+
+#[test]
+fn what_matches_is_alike_and_near() {
+    let check = |change: &dyn Fn(&mut TokenUsage), matches: bool| {
+        let mut world = World::new();
+        world.tell(Teller::Transcript, &told("msg_1", 9, 0));
+        let mut it = telemetry("otlp-7", 40, 0);
+        change(&mut it);
+        let expected = if matches { Fate::Kept } else { Fate::Waits };
+        assert_eq!(world.tell(Teller::Telemetry, &it), expected, "{it:?}");
+    };
+    check(&|_| {}, true);
+    check(&|it| it.input_tokens = 4, true);
+    check(&|it| it.time = it.time.plus_micros(60 * SECOND), true);
+    check(&|it| it.time = it.time.plus_micros(60 * SECOND + 1), false);
+    check(&|it| it.time = it.time.plus_micros(-61 * SECOND), false);
+    check(&|it| it.cache_create = 51, false);
+    check(&|it| it.model = Text::new("haiku"), false);
+    check(&|it| it.session_id = Text::new("s2"), false);
+    check(&|it| it.tool = Text::new("codex"), false);
+}
+
+#[test]
+fn a_long_call_is_near_the_end_of_it() {
+    let mut world = World::new();
+    world.tell(Teller::Transcript, &told("msg_1", 1, 0));
+    world.tell(Teller::Transcript, &told("msg_1", 50, 170));
+    assert_eq!(world.tell(Teller::Telemetry, &telemetry("otlp-7", 60, 200)), Fate::Kept);
+    assert_eq!(world.row().output_tokens, 60);
+}
+
+#[test]
+fn of_several_alike_the_nearest_is_taken_and_each_once() {
+    let mut world = World::new();
+    world.tell(Teller::Transcript, &told("msg_1", 1, 0));
+    world.tell(Teller::Transcript, &told("msg_2", 2, 20));
+    world.tell(Teller::Telemetry, &telemetry("otlp-1", 11, 19));
+    world.tell(Teller::Telemetry, &telemetry("otlp-2", 12, 18));
+    let mut outputs: Vec<_> =
+        world.rows().iter().map(|row| (row.message_id.clone(), row.output_tokens)).collect();
+    outputs.sort();
+    assert_eq!(outputs, [(Text::new("msg_1"), 12), (Text::new("msg_2"), 11)]);
+}
+
+#[test]
+fn the_oldest_is_let_go_when_too_many_wait() {
+    let mut world = World::new();
+    for number in 0..65_540_u64 {
+        let mut it = telemetry(&format!("otlp-{number}"), 1, 0);
+        it.session_id = Text::new(format!("s{number}"));
+        world.tell(Teller::Telemetry, &it);
+    }
+    assert_eq!((world.counts().waiting, world.rows().len()), (65_536, 4));
+}
+
+#[test]
+fn ninety_days_after_the_last_touch_a_call_is_forgotten() {
+    let mut world = World::new();
+    world.tell(Teller::Transcript, &told("msg_1", 9, 0));
+    world.pass_time(80 * DAY);
+    assert_eq!(world.tell(Teller::Transcript, &told("msg_1", 9, 0)), Fate::Known, "a touch");
+    world.pass_time(80 * DAY);
+    assert_eq!(world.tell(Teller::Anybody, &told("msg_1", 1, 0)), Fate::Known);
+    assert_eq!(world.counts().late, 0);
+    for _ in 0..4 {
+        world.pass_time(91 * DAY);
+    }
+    let left: Vec<_> = world.shelf.0.keys().map(|key| String::from_utf8_lossy(key).into_owned()).collect();
+    assert_eq!(left, ["usage/began"]);
+    assert_eq!(world.tell(Teller::Transcript, &told("msg_1", 9, 0)), Fate::Kept);
+    assert_eq!((world.counts().late, world.rows().len()), (1, 1), "its own time is the same row");
+}
+
+#[test]
+fn an_old_file_that_is_read_for_the_first_time_is_not_late() {
+    let mut world = World::new();
+    world.tell(Teller::Transcript, &told("msg_1", 9, -200 * 86_400));
+    assert_eq!(world.counts().late, 0);
+}
+
+/// Something that happens to one of a few calls, or to the world.
+#[derive(Clone, Debug)]
+enum Step {
+    Snapshot { call: usize, output: u64 },
+    Telemetry { call: usize },
+    Copy { call: usize, output: u64 },
+    Reopen,
+    Pass { seconds: i64 },
+}
+
+const CALLS_MAX: usize = 4;
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        5 => (0..CALLS_MAX, 0..40_u64).prop_map(|(call, output)| Step::Snapshot { call, output }),
+        4 => (0..CALLS_MAX).prop_map(|call| Step::Telemetry { call }),
+        1 => (0..CALLS_MAX, 0..40_u64).prop_map(|(call, output)| Step::Copy { call, output }),
+        1 => Just(Step::Reopen),
+        2 => prop_oneof![Just(5_i64), Just(400), Just(4_000), Just(86_400)].prop_map(|seconds| Step::Pass { seconds }),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+    /// Whatever tells of it, however often and in whichever order: one row for a call, with the largest counts.
+    #[test]
+    fn a_call_is_one_row(steps in prop::collection::vec(step(), 1..40)) {
+        let mut world = World::new();
+        let mut snapshots = [None; CALLS_MAX];
+        let mut by_telemetry = [false; CALLS_MAX];
+        for step in steps {
+            let distinct = |call: usize, mut usage: TokenUsage| {
+                usage.cache_read += call as u64;
+                usage
+            };
+            let message = |call: usize| format!("msg_{call}");
+            match step {
+                Step::Snapshot { call, output } => {
+                    snapshots[call] = snapshots[call].max(Some(output));
+                    world.tell(Teller::Transcript, &distinct(call, told(&message(call), output, 1)));
+                }
+                // A session is copied when it has been told itself.
+                Step::Copy { call, output } if snapshots[call].is_some() => {
+                    snapshots[call] = snapshots[call].max(Some(output));
+                    let session_id = Text::new("copy");
+                    let copy = TokenUsage { session_id, ..told(&message(call), output, 1) };
+                    world.tell(Teller::Transcript, &distinct(call, copy));
+                }
+                Step::Copy { .. } => {}
+                Step::Telemetry { call } => {
+                    by_telemetry[call] = true;
+                    world.tell(Teller::Telemetry, &distinct(call, telemetry(&format!("otlp-{call}"), 30, 2)));
+                }
+                Step::Reopen => world.reopen(),
+                Step::Pass { seconds } => world.pass_time(seconds * SECOND),
+            }
+        }
+        world.pass_time(DAY);
+        let mut found = [const { Vec::<(bool, u64)>::new() }; CALLS_MAX];
+        for row in world.rows() {
+            found[usize::try_from(row.cache_read).unwrap() - 1_000].push((row.r#final, row.output_tokens));
+        }
+        let is_tailed = snapshots.iter().any(Option::is_some);
+        for call in 0..CALLS_MAX {
+            let rows = &found[call];
+            match (snapshots[call], by_telemetry[call]) {
+                (None, false) => prop_assert!(rows.is_empty()),
+                // Telemetry alone: it is kept, unless a transcript of its session should have told of it.
+                (None, true) => prop_assert!(rows.is_empty() && is_tailed || *rows == [(true, 30)], "{rows:?}"),
+                (Some(output), false) => prop_assert_eq!(rows, &[(false, output)]),
+                // What comes when nothing can match it any more is superseded; it never makes a second row.
+                (Some(output), true) => {
+                    prop_assert!(*rows == [(true, 30)] || *rows == [(false, output)], "{rows:?}");
+                }
+            }
+        }
+    }
+}
