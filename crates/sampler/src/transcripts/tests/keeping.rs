@@ -46,6 +46,18 @@ fn a_log_that_comes_back_with_less_is_filled_again() {
 }
 
 #[test]
+fn a_log_that_cannot_be_read_is_waited_for() {
+    let mut world = World::new();
+    world.write(FILE, "s + 1\n");
+    *world.log.is_away.lock().unwrap() = true;
+    assert!(world.pass().is_err());
+    assert_eq!((world.status.get().state, world.events()), (SamplerState::Failing, 0));
+    *world.log.is_away.lock().unwrap() = false;
+    world.check(&[("s call-1", 1)]);
+    assert_eq!(world.status.get().state, SamplerState::Ok);
+}
+
+#[test]
 fn devices_that_are_numbered_anew_change_nothing() {
     let mut world = World::new();
     world.write(FILE, "s + 1\n");

@@ -8,7 +8,7 @@ use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use event::{Event, SinkError, SinkErrorKind, Text, Time, TokenUsage};
 use tempfile::TempDir;
@@ -19,9 +19,9 @@ use super::entry::FILES;
 use super::follow::{Follower, TranscriptSettings};
 use super::homes::Home;
 use super::log::{Age, Portion, States, TranscriptLog};
-use super::tailer::{Parts, QUIET, Turn};
-use super::watch::{Changes, SystemWatch, Watch, WatchError};
-use crate::{Clock, ManualClock, Registry, SamplerState, StatusHandle};
+use super::tailer::{Parts, Turn};
+use super::watch::WatchError;
+use crate::{Clock, ManualClock, Registry, StatusHandle};
 
 mod files;
 mod keeping;
@@ -121,6 +121,7 @@ struct MemoryLog {
     kept: Mutex<Kept>,
     fates: Mutex<VecDeque<Fate>>,
     anew: Mutex<u32>,
+    is_away: Mutex<bool>,
 }
 
 impl MemoryLog {
@@ -186,6 +187,9 @@ impl TranscriptLog for MemoryLog {
     }
 
     fn states(&self, prefix: &[u8]) -> Result<States, SinkError> {
+        if *self.is_away.lock().unwrap() {
+            return Err(SinkError::new(SinkErrorKind::Failed, "the log cannot be read"));
+        }
         let kept = self.kept();
         let found = kept.meta.iter().filter(|(key, _)| key.starts_with(prefix));
         Ok(found.map(|(key, value)| (key.clone(), value.clone())).collect())
