@@ -402,7 +402,14 @@ mod tests {
     fn sampler() -> SamplerStatus {
         let (last_run, error) = (Some(event::Time::from_micros(1_500_000)), Some("gone".to_owned()));
         let state = SamplerState::Failing;
-        SamplerStatus { name: "host".to_owned(), state, last_run, error, refused_events: 9, progress: None }
+        SamplerStatus {
+            name: "host".to_owned(),
+            state,
+            last_run,
+            error,
+            refused_events: 9,
+            ..SamplerStatus::default()
+        }
     }
 
     fn rendered() -> String {

@@ -48,7 +48,6 @@ impl Scalar {
     /// An amount of money; what is none is as good as absent, for nothing is counted by it.
     pub(crate) fn amount(&self) -> Option<f64> {
         match self {
-            #[expect(clippy::cast_precision_loss, reason = "a cost in whole dollars is far below 2^53")]
             Self::Count(count) => Some(*count as f64),
             Self::Number(number) if number.is_finite() && *number >= 0.0 => Some(*number),
             _ => None,

@@ -90,3 +90,31 @@ fn is_uuid(text: &str) -> bool {
     let groups = text.split('-').map(str::len);
     groups.eq([8, 4, 4, 4, 12]) && text.bytes().all(|byte| byte == b'-' || byte.is_ascii_hexdigit())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_tells_whether_it_is_a_transcript_and_whose() {
+        let check = |tool: Tool, path: &str, is_transcript: bool, session: Option<&str>| {
+            let path = Path::new(path);
+            assert_eq!(tool.is_transcript(path), is_transcript, "{}", path.display());
+            assert_eq!(tool.session_of(path).as_deref(), session, "{}", path.display());
+        };
+        let id = "11111111-1111-4111-8111-111111111111";
+        let at = |before: &str, after: &str| format!("{before}{id}{after}");
+        check(Tool::Claude, &at("/home/a/.claude/projects/-work/", ".jsonl"), true, Some(id));
+        check(Tool::Claude, &at("-work/", "/subagents/agent-7f.jsonl"), true, None);
+        check(Tool::Claude, "-work/agent-acompact-7f.jsonl", true, None);
+        check(Tool::Claude, "-work/sessions-index.json", false, Some("sessions-index"));
+        check(Tool::Claude, "", false, None);
+        let rollout = "sessions/2026/03/01/rollout-2026-03-01T10-00-00-";
+        check(Tool::Codex, &at(rollout, ".jsonl"), true, Some(id));
+        check(Tool::Codex, &at("archived_sessions/rollout-", ".jsonl"), true, Some(id));
+        check(Tool::Codex, &at(rollout, ".jsonl.zst"), false, None);
+        check(Tool::Codex, "sessions/rollout-2026.jsonl", true, None);
+        check(Tool::Codex, "rollout-éééééééééééééééééé-11111111.jsonl", true, None);
+        check(Tool::Codex, "history.jsonl", false, None);
+    }
+}
