@@ -66,9 +66,22 @@ impl PacedSampler {
         clock: Arc<dyn Clock>,
         sink: Arc<dyn Sink>,
     ) -> Result<Self, PaceError> {
+        let name = sampler.name().to_owned();
         let runner = Runner::new(sampler, settings.host);
         let status = runner.status();
-        Self::spawn(status, move |stop| drive(runner, settings.interval, stop, &*clock, &*sink))
+        let stop = Arc::new(Stop::default());
+        let seen = Arc::clone(&stop);
+        let thread = std::thread::Builder::new()
+            .name(format!("sample-{name}"))
+            .spawn(move || drive(runner, settings.interval, &seen, &*clock, &*sink))
+            .map_err(|source| PaceError { sampler: name, source })?;
+        Ok(Self { stop, status, thread: Some(thread) })
+    }
+
+    /// The status, shared.
+    #[must_use]
+    pub fn status(&self) -> StatusHandle {
+        self.status.clone()
     }
 
     /// Starts the thread of a sampler that does not go by a grid of ticks: `work` returns soon after it is told to stop.
@@ -87,12 +100,6 @@ impl PacedSampler {
             })
             .map_err(|source| PaceError { sampler: name, source })?;
         Ok(Self { stop, status, thread: Some(thread) })
-    }
-
-    /// The status, shared.
-    #[must_use]
-    pub fn status(&self) -> StatusHandle {
-        self.status.clone()
     }
 
     /// Tells the thread to stop, without waiting: for stopping several at once.
@@ -121,6 +128,7 @@ impl Drop for PacedSampler {
 }
 
 fn drive(mut runner: Runner, interval: Duration, stop: &Stop, clock: &dyn Clock, sink: &dyn Sink) {
+    let _end = End { stop, status: runner.status() };
     let mut schedule = Schedule::new(clock.monotonic(), interval);
     loop {
         runner.step(clock, sink);

@@ -4,7 +4,7 @@ use std::sync::{Mutex, PoisonError};
 
 use event::{SinkError, SinkErrorKind};
 use eventlog::{AppendError, Batch, EventLog, Health, MetaEntry, Order, ReadError, Teller};
-use sampler::transcripts::{Age, Portion, TranscriptLog};
+use sampler::transcripts::{Age, Portion, States, TranscriptLog};
 use tokio::sync::watch;
 
 use crate::failure::chain;
@@ -47,7 +47,7 @@ impl TranscriptLog for LogOfTranscripts {
         self.log.state(key).map_err(|error| unreadable(&error))
     }
 
-    fn states(&self, prefix: &[u8]) -> Result<Vec<(Vec<u8>, Vec<u8>)>, SinkError> {
+    fn states(&self, prefix: &[u8]) -> Result<States, SinkError> {
         self.log.states(prefix).map_err(|error| unreadable(&error))
     }
 }

@@ -141,6 +141,7 @@ impl Follower {
 
     /// Looks where there is reason to, and reads some of what is to be read.
     pub(super) fn pass(&mut self, is_stopped: &dyn Fn() -> bool) -> Result<Turn, SinkError> {
+        self.settle()?;
         let turn = self.look().and_then(|()| self.tailer.turn(is_stopped));
         self.report(turn.as_ref().err());
         if matches!(turn, Ok(Turn::Rested)) {
@@ -149,11 +150,23 @@ impl Follower {
         turn
     }
 
-    fn look(&mut self) -> Result<(), SinkError> {
-        if self.tailer.is_in_doubt() {
-            self.tailer.settle()?;
-            self.next_scan = Duration::ZERO;
+    /// Reads back what the log keeps, where that is in doubt; everything is looked at again then.
+    ///
+    /// NOTE: a log that cannot be read has told so itself, and maybe there is nothing to be kept: no trace.
+    fn settle(&mut self) -> Result<(), SinkError> {
+        if !self.tailer.is_in_doubt() {
+            return Ok(());
         }
+        self.next_scan = Duration::ZERO;
+        self.tailer.settle().inspect_err(|error| {
+            self.status.update(|status| {
+                status.state = SamplerState::Failing;
+                status.error = Some(refusal(error));
+            });
+        })
+    }
+
+    fn look(&mut self) -> Result<(), SinkError> {
         let changed = self.changes.take();
         if changed.is_all || self.clock.monotonic() >= self.next_scan {
             self.look_everywhere()?;

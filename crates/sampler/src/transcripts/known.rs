@@ -123,7 +123,7 @@ impl Known {
         for file in found {
             match chosen.get(&file.id).and_then(|index| each.get_mut(*index)) {
                 Some(other) if self.get(file.id).is_some_and(|entry| entry.path == file.path) => {
-                    *other = file
+                    *other = file;
                 }
                 Some(_) => {}
                 None => {

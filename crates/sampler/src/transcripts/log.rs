@@ -5,6 +5,9 @@ use event::{Event, SinkError};
 /// A key and its value; `None` removes it.
 pub type Change = (Vec<u8>, Option<Vec<u8>>);
 
+/// Keys with their values.
+pub type States = Vec<(Vec<u8>, Vec<u8>)>;
+
 /// How the times of calls relate to the clock.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Age {
@@ -48,5 +51,5 @@ pub trait TranscriptLog: Send + Sync {
     ///
     /// # Errors
     /// As [`Self::state`].
-    fn states(&self, prefix: &[u8]) -> Result<Vec<(Vec<u8>, Vec<u8>)>, SinkError>;
+    fn states(&self, prefix: &[u8]) -> Result<States, SinkError>;
 }

@@ -29,4 +29,4 @@ mod tests;
 
 pub use follow::{TranscriptSettings, start};
 pub use homes::{Home, in_user_home, of_environment};
-pub use log::{Age, Change, Portion, TranscriptLog};
+pub use log::{Age, Change, Portion, States, TranscriptLog};
