@@ -3,4 +3,5 @@
 //! One folder for each coding tool turns lines of its [`transcript`]s into [`event::TokenUsage`], with the counts
 //! disjoint as an event has them. Nothing here does I/O: whoever reads the files brings their lines.
 
+pub mod otlp;
 pub mod transcript;
