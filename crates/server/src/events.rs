@@ -31,7 +31,11 @@ pub(crate) async fn post<I: Intake>(
     .await?;
     let Read { events, skipped } = read.map_err(|refusal| refused(&refusal))?;
     app.rates.admit(client, events.len())?;
-    let kept = if events.is_empty() { Accepted::default() } else { app.intake.append(events, Teller::Caller).await? };
+    let kept = if events.is_empty() {
+        Accepted::default()
+    } else {
+        app.intake.append(events, Teller::Caller).await?
+    };
     app.counters.events.add(kept.accepted);
     let answer = Accepted { skipped: (invalid == Invalid::Skip).then_some(skipped), ..kept };
     // NOTE: numbers into memory cannot fail.

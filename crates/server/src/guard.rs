@@ -67,13 +67,32 @@ mod tests {
 
     #[test]
     fn loopback_has_few_names() {
-        for host in ["localhost", "LocalHost:80", "127.0.0.1", "127.0.0.1:9470", "127.9.9.9:1", "[::1]", "[::1]:9470"] {
+        for host in
+            ["localhost", "LocalHost:80", "127.0.0.1", "127.0.0.1:9470", "127.9.9.9:1", "[::1]", "[::1]:9470"]
+        {
             assert!(is_loopback(host), "{host}");
         }
         for host in [
-            "", "localhost.", "localhost.example.com", "127.0.0.1.example.com", "127.0.0.1:", "127.0.0.1:http",
-            "127.0.0.1:99999", "10.0.0.1", "0.0.0.0", "128.0.0.1", "[::]", "[::1", "[::1]x", "[fe80::1]:80", "::1",
-            "user@localhost", "localhost/", "127.1", "2130706433", "example.com:9470",
+            "",
+            "localhost.",
+            "localhost.example.com",
+            "127.0.0.1.example.com",
+            "127.0.0.1:",
+            "127.0.0.1:http",
+            "127.0.0.1:99999",
+            "10.0.0.1",
+            "0.0.0.0",
+            "128.0.0.1",
+            "[::]",
+            "[::1",
+            "[::1]x",
+            "[fe80::1]:80",
+            "::1",
+            "user@localhost",
+            "localhost/",
+            "127.1",
+            "2130706433",
+            "example.com:9470",
         ] {
             assert!(!is_loopback(host), "{host}");
         }

@@ -118,7 +118,8 @@ impl Taking {
             (Some(refusal), _) => Err(refusal),
             (None, Ok(())) => Ok(()),
             (None, Err(error)) => {
-                let problem = Problem { field: None, message: format!("not a JSON array of events: {error}") };
+                let problem =
+                    Problem { field: None, message: format!("not a JSON array of events: {error}") };
                 Err(Refusal { item: Some(self.next_item), line: None, problem })
             }
         }
@@ -193,8 +194,16 @@ mod tests {
             let told = refusal(body, form);
             assert!(told.starts_with(begins) && !told.contains('\n'), "{told}");
         };
-        check(&format!("[{GOOD},{BAD}]"), Form::Json, "Some(1) None Some(\"system_name\") | item 1: field system_name");
-        check(&format!("{GOOD}\n\n{BAD}"), Form::Ndjson, "Some(1) Some(3) Some(\"system_name\") | line 3: field sys");
+        check(
+            &format!("[{GOOD},{BAD}]"),
+            Form::Json,
+            "Some(1) None Some(\"system_name\") | item 1: field system_name",
+        );
+        check(
+            &format!("{GOOD}\n\n{BAD}"),
+            Form::Ndjson,
+            "Some(1) Some(3) Some(\"system_name\") | line 3: field sys",
+        );
         check(BAD, Form::Json, "None None Some(\"system_name\") | field system_name");
         check(&format!("[{GOOD},"), Form::Json, "Some(1) None None | item 1: not a JSON array of events");
         check(&format!("[{GOOD}] x"), Form::Json, "Some(1) None None | item 1: not a JSON array of events");

@@ -83,7 +83,9 @@ fn points(metric: &Metric) -> u64 {
 
 fn decode<M: Message + Default + DeserializeOwned>(body: &[u8], encoding: Encoding) -> Result<M, String> {
     match encoding {
-        Encoding::Protobuf => M::decode(body).map_err(|error| format!("the body is no OTLP protobuf: {error}")),
+        Encoding::Protobuf => {
+            M::decode(body).map_err(|error| format!("the body is no OTLP protobuf: {error}"))
+        }
         // NOTE: the decoder's own words may show what stands there.
         Encoding::Json => serde_json::from_slice(body).map_err(|error| {
             format!("the body is no OTLP JSON from line {} column {} on", error.line(), error.column())

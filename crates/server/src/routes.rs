@@ -56,7 +56,11 @@ pub(crate) fn router<I: Intake>(app: &Arc<App<I>>) -> Router {
         .with_state(Arc::clone(app))
 }
 
-async fn count_and_guard<I: Intake>(State(app): State<Arc<App<I>>>, request: Request, next: Next) -> Response {
+async fn count_and_guard<I: Intake>(
+    State(app): State<Arc<App<I>>>,
+    request: Request,
+    next: Next,
+) -> Response {
     app.counters.requests.add(1);
     let (head, body) = request.into_parts();
     let response = match guard::check(&head) {

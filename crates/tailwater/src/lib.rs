@@ -11,9 +11,11 @@ pub mod config;
 mod control;
 mod doctor;
 mod failure;
+mod http;
 mod metrics;
 mod output;
 mod projection;
+mod recorder;
 mod render;
 mod retention;
 mod selection;
@@ -34,6 +36,11 @@ use crate::config::{CATALOGUE, Config, RawConfig};
 use crate::failure::Failure;
 
 pub use crate::adapter::LogSource;
+pub use crate::recorder::{RecordError, RecordErrorKind, Recorded, Recorder};
+pub use event::{
+    AgentSample, AgentState, ChannelSample, Event, Gap, Resources, State, SystemSample, Text, Time,
+    TokenUsage,
+};
 
 /// Runs the program: reads the command line, does what it says, and gives the exit code.
 #[must_use]

@@ -167,7 +167,10 @@ impl Call<'_> {
         let model = self.record.text("model").filter(|model| !model.is_empty());
         Ok(TokenUsage {
             time: self.record.time().ok_or_else(|| self.malformed("time", "is missing"))?,
-            agent_name: self.record.agent_name().ok_or_else(|| self.malformed("service.name", "is missing"))?,
+            agent_name: self
+                .record
+                .agent_name()
+                .ok_or_else(|| self.malformed("service.name", "is missing"))?,
             model: model.ok_or_else(|| self.malformed("model", "is missing"))?.into(),
             r#final: true,
             ..TokenUsage::default()
@@ -202,10 +205,12 @@ fn whole(number: f64) -> Option<u64> {
 impl<'a> Record<'a> {
     /// Whether this is its name, wherever its exporter writes it.
     fn is(&self, name: &str) -> bool {
-        self.body == name || self.event_name == name || self.text("event.name").is_some_and(|said| {
-            // NOTE: Claude Code leaves its own name out there; nobody else's record has such a body or service.
-            said == name || name.strip_prefix("claude_code.") == Some(said) && self.is_claude()
-        })
+        self.body == name
+            || self.event_name == name
+            || self.text("event.name").is_some_and(|said| {
+                // NOTE: Claude Code leaves its own name out there; nobody else's record has such a body or service.
+                said == name || name.strip_prefix("claude_code.") == Some(said) && self.is_claude()
+            })
     }
 
     fn is_claude(&self) -> bool {

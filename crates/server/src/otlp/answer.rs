@@ -17,7 +17,9 @@ impl Encoding {
         match media::media_type(headers).as_deref() {
             Some("application/x-protobuf") => Ok(Self::Protobuf),
             Some("application/json") => Ok(Self::Json),
-            other => Err(media::unsupported(other, "application/x-protobuf or application/json, as OTLP has it")),
+            other => {
+                Err(media::unsupported(other, "application/x-protobuf or application/json, as OTLP has it"))
+            }
         }
     }
 

@@ -24,7 +24,8 @@ pub(crate) async fn logs<I: Intake>(
     let (head, body) = request.into_parts();
     let encoding = Encoding::of(&head.headers)?;
     let taken = take_logs(&app, client, encoding, &head.headers, body).await;
-    Ok(taken.map_or_else(|problem| answer::refused(&problem, encoding), |logs| answer::taken(&logs, encoding)))
+    Ok(taken
+        .map_or_else(|problem| answer::refused(&problem, encoding), |logs| answer::taken(&logs, encoding)))
 }
 
 async fn take_logs<I: Intake>(

@@ -49,7 +49,8 @@ fn nothing_is_a_body_and_nonsense_is_none() {
 fn data_points_are_counted() {
     let data_points = vec![NumberDataPoint::default(); 3];
     let metric = Metric { data: Some(Data::Gauge(Gauge { data_points })), ..Metric::default() };
-    let scope = ScopeMetrics { metrics: vec![metric.clone(), metric, Metric::default()], ..ScopeMetrics::default() };
+    let scope =
+        ScopeMetrics { metrics: vec![metric.clone(), metric, Metric::default()], ..ScopeMetrics::default() };
     let resource = ResourceMetrics { scope_metrics: vec![scope], ..ResourceMetrics::default() };
     let request = ExportMetricsServiceRequest { resource_metrics: vec![resource] };
     assert_eq!(count_points(&request.encode_to_vec(), Encoding::Protobuf), Ok(6));

@@ -18,6 +18,7 @@ use crate::config::Config;
 use crate::control::client::Client;
 use crate::control::server;
 use crate::failure::{Failure, chain};
+use crate::http::Http;
 use crate::output;
 use crate::projection;
 use crate::service::{Service, blocking};
@@ -38,17 +39,23 @@ pub(crate) async fn run(config: &Config) -> Result<(), Failure> {
     crate::signals::cancel_on_signal(stop.clone());
     let listener = server::bind(&config.data_dir)?;
     let mut samplers = build_samplers(config)?;
-    announce(config, &log, &mut samplers)?;
+    let (http, bound) = match config.http {
+        Some(serving) => Some(Http::bind(serving, &log).await).unzip(),
+        None => (None, None),
+    };
+    announce(config, &log, &mut samplers, http.as_deref())?;
     let _health = AbortOnDropHandle::new(tokio::spawn(watch::tell_health(log.clone())));
     let running = start_samplers(&log, samplers)?;
     let (projecting, projection) = projection::start(config, &log, &stop).await?;
     let statuses = running.iter().map(PacedSampler::status).collect();
     let service =
-        Service::of_daemon(log.clone(), projecting, statuses, config.migrate, config.retention.clone());
+        Service::of_daemon(log.clone(), projecting, statuses, config.migrate, config.retention.clone())
+            .with_http(http.clone());
     let clients = tokio::spawn(server::serve(listener, Arc::new(service), stop.clone()));
+    let serving = http.map(|http| http.start(bound.flatten(), stop.clone()));
     stop.cancelled().await;
     tracing::info!("stopping");
-    shut_down(config, log, running, [Some(clients), projection]).await
+    shut_down(config, log, running, [Some(clients), projection, serving]).await
 }
 
 /// Opens the log; waits a little for a predecessor that is ending, not for a daemon that is well.
@@ -99,7 +106,12 @@ fn start_samplers(log: &EventLog, samplers: Vec<PacedSource>) -> Result<Vec<Pace
 }
 
 /// Says in a few lines what is recorded, where, and what is not set.
-fn announce(config: &Config, log: &EventLog, samplers: &mut [PacedSource]) -> Result<(), Failure> {
+fn announce(
+    config: &Config,
+    log: &EventLog,
+    samplers: &mut [PacedSource],
+    http: Option<&Http>,
+) -> Result<(), Failure> {
     let ends = log.ends();
     output::line(&format!("tailwater {} records {}", env!("CARGO_PKG_VERSION"), this_host()?))?;
     output::line(&format!(
@@ -117,7 +129,8 @@ fn announce(config: &Config, log: &EventLog, samplers: &mut [PacedSource]) -> Re
         )?;
     }
     output::line(&format!("  database  {}", database_line(config)))?;
-    output::line(&format!("  listen    {}: checked, nothing listens in this version", config.listen))?;
+    let listen = http.map_or_else(|| "nothing: server.enabled is false".to_owned(), Http::line);
+    output::line(&format!("  listen    {listen}"))?;
     output::line("  ask it    tailwater status; stop it with Ctrl-C")
 }
 
@@ -136,7 +149,7 @@ async fn shut_down(
     config: &Config,
     log: EventLog,
     samplers: Vec<PacedSampler>,
-    tasks: [Option<JoinHandle<()>>; 2],
+    tasks: [Option<JoinHandle<()>>; 3],
 ) -> Result<(), Failure> {
     samplers.iter().for_each(PacedSampler::signal_stop);
     blocking(move || {

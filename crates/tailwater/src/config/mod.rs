@@ -5,12 +5,14 @@
 
 mod bounds;
 pub mod catalogue;
+mod http;
 mod meaning;
 mod raw;
 mod retention;
 
 pub use bounds::LogBounds;
 pub use catalogue::{CATALOGUE, Setting};
+pub use http::HttpServing;
 pub use meaning::{Backlog, Config, HostSampling, TmuxSampling, default_data_dir};
 pub use raw::{ConfigError, Origin, Overrides, RawConfig, RawValue, default_path};
 pub use retention::Retention;

@@ -22,6 +22,7 @@ use crate::control::Task;
 use crate::control::output::Output;
 use crate::control::server::Handler;
 use crate::failure::{Failure, chain};
+use crate::http::Http;
 use crate::render::Style;
 
 pub(crate) use import::ImportAnswer;
@@ -46,6 +47,8 @@ pub(crate) struct Service {
     migrate: store::Migrate,
     retention: Retention,
     replays: Replays,
+    /// The daemon's HTTP server.
+    http: Option<Arc<Http>>,
 }
 
 /// Whether the holder of the log projects by itself.
@@ -69,7 +72,13 @@ impl Service {
         migrate: store::Migrate,
         retention: Retention,
     ) -> Self {
-        Self { log, projecting, samplers, migrate, retention, replays: Replays::default() }
+        Self { log, projecting, samplers, migrate, retention, replays: Replays::default(), http: None }
+    }
+
+    /// The same with its HTTP server, if it has one.
+    #[must_use]
+    pub(crate) fn with_http(self, http: Option<Arc<Http>>) -> Self {
+        Self { http, ..self }
     }
 
     /// A lone command's.
@@ -77,7 +86,8 @@ impl Service {
     pub(crate) fn of_command(log: EventLog, config: &crate::config::Config) -> Self {
         let projecting = if config.database.is_some() { Projecting::Idle } else { Projecting::Disabled };
         let (migrate, retention) = (config.migrate, config.retention.clone());
-        Self { log, projecting, samplers: Vec::new(), migrate, retention, replays: Replays::default() }
+        let (samplers, replays) = (Vec::new(), Replays::default());
+        Self { log, projecting, samplers, migrate, retention, replays, http: None }
     }
 }
 

@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::{JobObject, Service, answer, blocking};
 use crate::failure::{Failure, chain};
+use crate::http::{Http, IngestObject};
 use crate::metrics::{self, Snapshot};
 
 pub(crate) use projection::{ProjectionObject, RangeObject};
@@ -31,6 +32,9 @@ pub(crate) struct StatusAnswer {
     pub gaps: Counted,
     /// The samplers of the daemon; none without one.
     pub samplers: Vec<Value>,
+    /// What comes by HTTP.
+    #[serde(default)]
+    pub ingest: IngestObject,
 }
 
 /// The answer to `status --format prometheus`.
@@ -146,6 +150,7 @@ impl Service {
             quarantine: Counted { events: self.quarantined() },
             gaps: Counted { events: stat.lost_events },
             samplers,
+            ingest: self.http.as_deref().map(Http::object).unwrap_or_default(),
         })
     }
 

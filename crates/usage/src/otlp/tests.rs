@@ -107,7 +107,8 @@ fn the_name_is_found_wherever_it_is_written() {
     check(record("", &short), true);
     check(Record { event_name: CLAUDE_CALL, ..Record::default() }, true);
     check(Record { attributes: &short, ..Record::default() }, false);
-    for other in ["claude_code.user_prompt", "claude_code.tool_result", "claude_code.api_error", "hello", ""] {
+    for other in ["claude_code.user_prompt", "claude_code.tool_result", "claude_code.api_error", "hello", ""]
+    {
         check(record(other, &[]), false);
     }
     let created = with(CODEX, "event.kind", Value::Text("response.created"));
@@ -147,8 +148,11 @@ fn the_agent_is_who_the_process_was_told_to_be() {
 fn the_time_is_the_records_own_then_what_it_says_then_when_it_was_seen() {
     let said = with(CLAUDE, "event.timestamp", Value::Text("2026-02-03T04:05:06.789Z"));
     let check = |own: u64, attributes: &[Attribute<'_>], observed: u64, time: &str| {
-        let record =
-            Record { time_unix_nano: own, observed_time_unix_nano: observed, ..record(CLAUDE_CALL, attributes) };
+        let record = Record {
+            time_unix_nano: own,
+            observed_time_unix_nano: observed,
+            ..record(CLAUDE_CALL, attributes)
+        };
         assert_eq!(usage(&record).unwrap().expect("a call").time.to_string(), time);
     };
     check(TIME, &said, TIME + 5_000, "2026-01-02T03:04:05.678901Z");
