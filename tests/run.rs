@@ -95,7 +95,7 @@ fn it_listens_where_it_says_and_not_at_all_when_told_so() {
         Daemon::start_command(&data, tailwater(&data).env("TAILWATER_SERVER_ENABLED", "false").arg("run"));
     eventually("the summary", || daemon.output().contains("listen    nothing: server.enabled").then_some(()));
     let ingest = daemon.status()["ingest"].clone();
-    assert_eq!((&ingest["state"], &ingest["address"]), (&"disabled".into(), &serde_json::Value::Null));
+    assert_eq!((&ingest["state"], &ingest["address"]), (&"disabled".into(), &Value::Null));
 }
 
 #[test]
