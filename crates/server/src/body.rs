@@ -15,6 +15,8 @@ use crate::settings::Settings;
 
 /// The unit in which memory is given out.
 const PIECE_BYTES: usize = 16 * 1024;
+/// How many of the largest bodies are read to no purpose, so that the client hears why; then the connection ends.
+const DISCARD_REQUESTS: usize = 4;
 /// How long a client should wait when the memory for bodies is given out.
 const BUSY_WAIT: Duration = Duration::from_secs(1);
 
@@ -52,7 +54,7 @@ impl Memory {
 
     /// Reads a body, which is unpacked already.
     ///
-    /// NOTE: what is refused is read to its end all the same, within the same bounds: many clients look for an answer
+    /// NOTE: what is refused is read all the same, for a while: many clients look for an answer
     /// only when they have sent everything.
     pub(crate) async fn read(&self, headers: &HeaderMap, body: Body) -> Result<WholeBody, Problem> {
         let slow = || {
@@ -103,7 +105,7 @@ impl Memory {
     }
 
     async fn discard(&self, stream: &mut BodyDataStream) {
-        let mut left = self.request_bytes_max;
+        let mut left = self.request_bytes_max.saturating_mul(DISCARD_REQUESTS);
         while let Some(Ok(chunk)) = stream.next().await {
             let Some(rest) = left.checked_sub(chunk.len()) else { return };
             left = rest;
