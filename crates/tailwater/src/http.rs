@@ -186,3 +186,23 @@ fn intake_error(error: &AppendError) -> IntakeError {
         AppendError::Failed(_) => unavailable("this request was not acknowledged", LOG_WAIT),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_client_can_mend_is_told_apart_from_what_it_must_wait_for() {
+        let too_large = AppendError::TooLarge { index: 3, bytes: 70_000, most: 65_536 };
+        let problem = "has 70000 bytes, the most is 65536".to_owned();
+        assert_eq!(intake_error(&too_large), IntakeError::Invalid { index: 3, field: None, problem });
+        for (error, wait) in [(AppendError::Full { queued: 9 }, QUEUE_WAIT), (AppendError::Closed, LOG_WAIT)]
+        {
+            let IntakeError::Unavailable { reason, retry_after } = intake_error(&error) else {
+                panic!("{error} passes by itself")
+            };
+            assert_eq!(retry_after, wait);
+            assert_eq!(reason, format!("{error}; nothing was recorded"));
+        }
+    }
+}
