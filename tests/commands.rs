@@ -42,7 +42,10 @@ fn machine_readable_shapes_hold() {
     let ask = |arguments: &[&str]| json(&tailwater(&data).args(arguments).output().unwrap());
     let log = ["id", "host", "first_position", "next_position", "durable_position", "bytes"];
     let status = ask(&["status", "--format", "json"]);
-    assert_eq!(keys(&status), ["log", "recording", "projection", "jobs", "quarantine", "gaps", "samplers"]);
+    assert_eq!(
+        keys(&status),
+        ["log", "recording", "projection", "jobs", "quarantine", "gaps", "samplers", "ingest"]
+    );
     assert_eq!(keys(&status["recording"]), ["state", "refused_events", "hole_events", "error"]);
     assert_eq!(status["recording"]["state"], "ok");
     assert_eq!(keys(&status["log"]), log);

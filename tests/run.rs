@@ -78,12 +78,24 @@ fn a_bad_setting_ends_it_with_one_line_before_anything_is_made() {
 }
 
 #[test]
-fn a_listen_address_is_accepted_and_nothing_listens() {
+fn it_listens_where_it_says_and_not_at_all_when_told_so() {
     let home = tempdir().unwrap();
     let data = home.path().join("data");
-    let daemon = Daemon::start(&data, &["--listen", "127.0.0.1:19470"]);
-    eventually("the summary", || daemon.output().contains("127.0.0.1:19470").then_some(()));
-    assert!(std::net::TcpStream::connect("127.0.0.1:19470").is_err());
+    let daemon = Daemon::start(&data, &["--listen", "127.0.0.1:0"]);
+    let summary = eventually("the summary", || {
+        let output = daemon.output();
+        let line = output.lines().find(|line| line.starts_with("  listen "))?;
+        Some(line.trim_start_matches("  listen ").trim().to_owned())
+    });
+    let address = summary.strip_prefix("http://").expect("an address");
+    assert_eq!(daemon.status()["ingest"]["address"], address);
+    assert!(!address.ends_with(":0") && std::net::TcpStream::connect(address).is_ok(), "{address}");
+    drop(daemon);
+    let daemon =
+        Daemon::start_command(&data, tailwater(&data).env("TAILWATER_SERVER_ENABLED", "false").arg("run"));
+    eventually("the summary", || daemon.output().contains("listen    nothing: server.enabled").then_some(()));
+    let ingest = daemon.status()["ingest"].clone();
+    assert_eq!((&ingest["state"], &ingest["address"]), (&"disabled".into(), &Value::Null));
 }
 
 #[test]

@@ -30,6 +30,8 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("xxhash-rust", &["eventlog"]),
     ("crossbeam-channel", &["eventlog"]),
     ("axum", &["server"]),
+    ("hyper", &["server"]),
+    ("hyper-util", &["server"]),
     ("tower-http", &["server"]),
     ("opentelemetry-proto", &["server"]),
     ("prost", &["server"]),

@@ -34,6 +34,8 @@ pub fn tailwater(data_dir: &Path) -> Command {
         .env("TAILWATER_DATA_DIR", data_dir)
         .env("TAILWATER_TMUX_SOCKET", data_dir.join("no-tmux"))
         .env("DOCKER_HOST", format!("unix://{}", data_dir.join("no-docker").display()))
+        // NOTE: tests run beside each other, and beside a daemon of the machine's own.
+        .env("TAILWATER_SERVER_LISTEN", "127.0.0.1:0")
         .stdin(Stdio::null());
     command
 }

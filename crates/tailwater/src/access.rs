@@ -35,6 +35,15 @@ pub(crate) enum Missing {
     Refuse,
 }
 
+/// What signals mean while this process holds the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Signals {
+    /// They stop the work: this process is a command.
+    StopWork,
+    /// Nothing is changed about them: this process is somebody else's program.
+    LeftAlone,
+}
+
 /// This machine's name.
 ///
 /// # Errors
@@ -148,7 +157,12 @@ enum Kind {
     /// The daemon of this data directory, with the connection that found it.
     Daemon { data_dir: PathBuf, found: Option<Client> },
     /// This command.
-    Alone { log: EventLog, service: Service, stop: CancellationToken, _signals: AbortOnDropHandle<()> },
+    Alone {
+        log: EventLog,
+        service: Service,
+        stop: CancellationToken,
+        _signals: Option<AbortOnDropHandle<()>>,
+    },
 }
 
 impl Holder {
@@ -157,6 +171,18 @@ impl Holder {
     /// # Errors
     /// When the log is held and nobody answers, cannot be opened, or is not there.
     pub(crate) async fn find(config: &Config, missing: Missing) -> Result<Self, Failure> {
+        Self::find_with(config, missing, Signals::StopWork).await
+    }
+
+    /// The same for who says what signals mean.
+    ///
+    /// # Errors
+    /// As [`Self::find`].
+    pub(crate) async fn find_with(
+        config: &Config,
+        missing: Missing,
+        signals: Signals,
+    ) -> Result<Self, Failure> {
         let patience = Instant::now() + HELD_PATIENCE;
         loop {
             if let Some(daemon) = Self::find_daemon(config).await? {
@@ -166,7 +192,7 @@ impl Holder {
                 refuse_missing(config)?;
             }
             match open_log(config, Trims::WhenAsked).await {
-                Ok(opened) => return Ok(Self::alone(opened, config)),
+                Ok(opened) => return Ok(Self::alone(opened, config, signals)),
                 Err(OpenFailure::Held(_)) if Instant::now() < patience => {
                     tokio::time::sleep(HELD_PAUSE).await;
                 }
@@ -185,16 +211,20 @@ impl Holder {
         Ok(client.map(|client| Self(Kind::Daemon { data_dir, found: Some(client) })))
     }
 
-    fn alone(opened: Opened, config: &Config) -> Self {
+    fn alone(opened: Opened, config: &Config, signals: Signals) -> Self {
         let log = opened.log.clone();
         // NOTE: opening it has mended what a crash had left, and nobody else would tell.
         for note in &log.recovery().notes {
-            output::notice(note);
+            match signals {
+                Signals::StopWork => output::notice(note),
+                Signals::LeftAlone => tracing::warn!("{note}"),
+            }
         }
         let service = Service::of_command(opened, config);
         let stop = CancellationToken::new();
-        let signals = AbortOnDropHandle::new(crate::signals::cancel_on_signal(stop.clone()));
-        Self(Kind::Alone { log, service, stop, _signals: signals })
+        let heeded = (signals == Signals::StopWork)
+            .then(|| AbortOnDropHandle::new(crate::signals::cancel_on_signal(stop.clone())));
+        Self(Kind::Alone { log, service, stop, _signals: heeded })
     }
 
     /// Whether it is the daemon: then others can append while a task of ours runs.

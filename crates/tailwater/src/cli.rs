@@ -99,7 +99,7 @@ pub(crate) enum Command {
 /// Flags of `run`.
 #[derive(Debug, Args)]
 pub(crate) struct RunArgs {
-    /// The address of the HTTP server; checked, but nothing listens in this version [setting server.listen]
+    /// The address of the HTTP server, such as 127.0.0.1:9470 [setting server.listen]
     #[arg(long, value_name = "ADDR")]
     pub listen: Option<String>,
     /// How many connections fill what an outage has left, beside the live one, from 0 to 8 [setting database.backlog_lanes]

@@ -12,9 +12,11 @@ mod control;
 mod doctor;
 mod failure;
 mod gate;
+mod http;
 mod metrics;
 mod output;
 mod projection;
+mod recorder;
 mod render;
 mod retention;
 mod selection;
@@ -36,6 +38,11 @@ use crate::config::{CATALOGUE, Config, RawConfig};
 use crate::failure::Failure;
 
 pub use crate::adapter::LogSource;
+pub use crate::recorder::{RecordError, RecordErrorKind, Recorded, Recorder};
+pub use event::{
+    AgentSample, AgentState, ChannelSample, Event, Gap, Resources, State, SystemSample, Text, Time,
+    TokenUsage,
+};
 
 /// Runs the program: reads the command line, does what it says, and gives the exit code.
 #[must_use]

@@ -9,6 +9,7 @@ pub mod ledger;
 mod line;
 mod loose;
 mod model;
+pub mod otlp;
 pub mod tool;
 pub mod transcript;
 

@@ -19,6 +19,7 @@ use crate::config::{Config, TranscriptSampling};
 use crate::control::client::Client;
 use crate::control::server;
 use crate::failure::{Failure, chain};
+use crate::http::Http;
 use crate::output;
 use crate::projection;
 use crate::service::{Service, blocking};
@@ -40,7 +41,11 @@ pub(crate) async fn run(config: &Config) -> Result<(), Failure> {
     let listener = server::bind(&config.data_dir)?;
     let registry = Registry::default();
     let mut samplers = build_samplers(config, &registry)?;
-    announce(config, &log, &mut samplers)?;
+    let (http, bound) = match config.http {
+        Some(serving) => Some(Http::bind(serving, &log).await).unzip(),
+        None => (None, None),
+    };
+    announce(config, &log, &mut samplers, http.as_deref())?;
     let _health = AbortOnDropHandle::new(tokio::spawn(watch::tell_health(log.clone())));
     let mut running = start_samplers(&log, samplers)?;
     if let Some(transcripts) = &config.transcripts {
@@ -49,11 +54,12 @@ pub(crate) async fn run(config: &Config) -> Result<(), Failure> {
     let (projecting, projection) = projection::start(config, &log, &stop).await?;
     let statuses = running.iter().map(PacedSampler::status).collect();
     let opened = Opened { log: log.clone(), usage };
-    let service = Service::of_daemon(opened, projecting, statuses, config);
+    let service = Service::of_daemon(opened, projecting, statuses, config).with_http(http.clone());
     let clients = tokio::spawn(server::serve(listener, Arc::new(service), stop.clone()));
+    let serving = http.map(|http| http.start(bound.flatten(), stop.clone()));
     stop.cancelled().await;
     tracing::info!("stopping");
-    shut_down(config, log, running, [Some(clients), projection]).await
+    shut_down(config, log, running, [Some(clients), projection, serving]).await
 }
 
 /// Opens the log; waits a little for a predecessor that is ending, not for a daemon that is well.
@@ -112,7 +118,12 @@ fn foreign_host(log: &EventLog) -> Result<Option<HostName>, Failure> {
 }
 
 /// Says in a few lines what is recorded, where, and what is not set.
-fn announce(config: &Config, log: &EventLog, samplers: &mut [PacedSource]) -> Result<(), Failure> {
+fn announce(
+    config: &Config,
+    log: &EventLog,
+    samplers: &mut [PacedSource],
+    http: Option<&Http>,
+) -> Result<(), Failure> {
     let ends = log.ends();
     output::line(&format!("tailwater {} records {}", env!("CARGO_PKG_VERSION"), this_host()?))?;
     output::line(&format!(
@@ -134,7 +145,8 @@ fn announce(config: &Config, log: &EventLog, samplers: &mut [PacedSource]) -> Re
         )?;
     }
     output::line(&format!("  database  {}", database_line(config)))?;
-    output::line(&format!("  listen    {}: checked, nothing listens in this version", config.listen))?;
+    let listen = http.map_or_else(|| "nothing: server.enabled is false".to_owned(), Http::line);
+    output::line(&format!("  listen    {listen}"))?;
     output::line("  ask it    tailwater status; stop it with Ctrl-C")
 }
 
@@ -164,7 +176,7 @@ async fn shut_down(
     config: &Config,
     log: EventLog,
     samplers: Vec<PacedSampler>,
-    tasks: [Option<JoinHandle<()>>; 2],
+    tasks: [Option<JoinHandle<()>>; 3],
 ) -> Result<(), Failure> {
     samplers.iter().for_each(PacedSampler::signal_stop);
     blocking(move || {

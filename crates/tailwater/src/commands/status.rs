@@ -10,6 +10,7 @@ use crate::cli::{Format, StatusArgs, StatusFormat};
 use crate::config::Config;
 use crate::control::Task;
 use crate::failure::Failure;
+use crate::http::IngestObject;
 use crate::output::{self, Sheet};
 use crate::service::{JobObject, MetricsAnswer, ProjectionObject, RangeObject, StatusAnswer, UsageObject};
 
@@ -89,6 +90,7 @@ fn for_people(status: &StatusAnswer) -> Sheet {
         fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
     fields.extend(status.jobs.iter().map(job));
     fields.extend(status.samplers.iter().map(sampler));
+    fields.extend(ingest(&status.ingest));
     Sheet::of_fields(fields)
 }
 
@@ -184,6 +186,32 @@ fn range(range: &RangeObject) -> String {
         Some((_, last)) => format!("{lo}..{last} at {next}"),
         None => format!("{lo}.. at {next}"),
     }
+}
+
+/// What comes by HTTP in a line or two; nothing where nothing listens.
+fn ingest(it: &IngestObject) -> Vec<(String, String)> {
+    let Some(address) = &it.address else { return Vec::new() };
+    let (tally, mut fields) = (&it.tally, Vec::new());
+    let error = it.error.as_ref().map(|error| format!("; {error}")).unwrap_or_default();
+    let (requests, events) =
+        (output::counted(tally.requests, "request"), output::counted(tally.events, "event"));
+    let done = format!("{requests} ({} rejected), {events}", count(tally.rejected));
+    fields.push(("ingest".to_owned(), format!("{} on http://{address}{error}; {done}", it.state)));
+    if tally.otlp_log_records + tally.otlp_metrics_ignored + tally.otlp_traces_ignored > 0 {
+        let taken = format!(
+            "{} of {} log records tell usage",
+            count(tally.otlp_usage_events),
+            count(tally.otlp_log_records)
+        );
+        let not_kept =
+            format!("{} metric points acknowledged and not kept", count(tally.otlp_metrics_ignored));
+        let malformed = match tally.otlp_malformed_records {
+            0 => String::new(),
+            number => format!(", {} cannot be understood", count(number)),
+        };
+        fields.push(("ingest.otlp".to_owned(), format!("{taken}{malformed}; {not_kept}")));
+    }
+    fields
 }
 
 /// A sampler in a line: its state, when it ran last, and its error.

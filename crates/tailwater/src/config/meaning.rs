@@ -1,6 +1,5 @@
 //! The configuration as meant: every value checked, with its type.
 
-use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -14,6 +13,7 @@ use crate::failure::chain;
 use super::bounds::LogBounds;
 use super::catalogue;
 use super::docker::DockerSampling;
+use super::http::HttpServing;
 use super::raw::{ConfigError, RawConfig, RawValue};
 use super::retention::Retention;
 use super::transcripts::TranscriptSampling;
@@ -37,8 +37,8 @@ pub struct Config {
     pub halt_retry: Duration,
     /// How long which database keeps events; ask [`Config::retention_of`].
     pub retention: Retention,
-    /// The address of the HTTP server.
-    pub listen: SocketAddr,
+    /// The HTTP server, if it is wanted.
+    pub http: Option<HttpServing>,
     /// Sampling this machine, if it is wanted.
     pub host: Option<HostSampling>,
     /// Sampling tmux sessions, if it is wanted.
@@ -105,9 +105,7 @@ impl Config {
                 rate: optional(raw, "database.backlog_rate", rate)?,
             },
             halt_retry: required(raw, "database.halt_retry", interval)?,
-            listen: required(raw, "server.listen", |text| {
-                text.parse().map_err(|_| format!("{text:?} is not an address such as 127.0.0.1:9470"))
-            })?,
+            http: HttpServing::new(raw)?,
             host: host_sampling(raw)?,
             tmux: tmux_sampling(raw)?,
             transcripts: TranscriptSampling::new(raw, &variable)?,
@@ -270,6 +268,8 @@ mod tests {
         check("database.retention", "59m", "neither none nor");
         check("log.backpressure", "wait", "from 1s to 10m");
         check("server.listen", "9470", "not an address");
+        check("server.listen", "0.0.0.0:9470", "not of this machine alone");
+        check("server.rate", "0", "neither none nor");
         check("host.enabled", "yes", "neither true nor false");
         check("host.interval", "0s", "from 100ms to 1h");
         check("tmux.pattern", "(", "no regular expression");

@@ -6,6 +6,7 @@
 mod bounds;
 pub mod catalogue;
 mod docker;
+mod http;
 mod meaning;
 mod raw;
 mod retention;
@@ -14,6 +15,7 @@ mod transcripts;
 pub use bounds::LogBounds;
 pub use catalogue::{CATALOGUE, Setting};
 pub use docker::DockerSampling;
+pub use http::HttpServing;
 pub use meaning::{Backlog, Config, HostSampling, TmuxSampling, default_data_dir};
 pub use raw::{ConfigError, Origin, Overrides, RawConfig, RawValue, default_path};
 pub use retention::Retention;

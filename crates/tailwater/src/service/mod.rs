@@ -24,6 +24,7 @@ use crate::control::Task;
 use crate::control::output::Output;
 use crate::control::server::Handler;
 use crate::failure::{Failure, chain};
+use crate::http::Http;
 use crate::render::Style;
 
 pub(crate) use import::ImportAnswer;
@@ -52,6 +53,8 @@ pub(crate) struct Service {
     migrate: store::Migrate,
     retention: Retention,
     replays: Replays,
+    /// The daemon's HTTP server.
+    http: Option<Arc<Http>>,
 }
 
 /// Whether the holder of the log projects by itself.
@@ -76,7 +79,13 @@ impl Service {
     ) -> Self {
         let Opened { log, usage } = opened;
         let (migrate, retention) = (config.migrate, config.retention.clone());
-        Self { log, usage, projecting, samplers, migrate, retention, replays: Replays::default() }
+        Self { log, usage, projecting, samplers, migrate, retention, replays: Replays::default(), http: None }
+    }
+
+    /// The same with its HTTP server, if it has one.
+    #[must_use]
+    pub(crate) fn with_http(self, http: Option<Arc<Http>>) -> Self {
+        Self { http, ..self }
     }
 
     /// A lone command's.

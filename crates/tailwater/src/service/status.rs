@@ -11,6 +11,7 @@ use usage::ledger::Counts;
 
 use super::{JobObject, Service, answer, blocking};
 use crate::failure::{Failure, chain};
+use crate::http::{Http, IngestObject};
 use crate::metrics::{self, Snapshot};
 
 pub(crate) use projection::{ProjectionObject, RangeObject};
@@ -34,6 +35,9 @@ pub(crate) struct StatusAnswer {
     pub usage: UsageObject,
     /// The samplers of the daemon; none without one.
     pub samplers: Vec<Value>,
+    /// What comes by HTTP.
+    #[serde(default)]
+    pub ingest: IngestObject,
 }
 
 /// What became of token usage, in events.
@@ -174,6 +178,7 @@ impl Service {
             gaps: Counted { events: stat.lost_events },
             usage: self.usage.get().into(),
             samplers,
+            ingest: self.http.as_deref().map(Http::object).unwrap_or_default(),
         })
     }
 

@@ -1,0 +1,81 @@
+//! Which path leads where, and what is so of every request.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::http::StatusCode;
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use tower_http::decompression::RequestDecompressionLayer;
+
+use crate::body::Memory;
+use crate::intake::Intake;
+use crate::problem::Problem;
+use crate::rates::Rates;
+use crate::settings::Settings;
+use crate::tally::Counters;
+use crate::{events, guard, otlp};
+
+/// What every request may use.
+pub(crate) struct App<I> {
+    pub(crate) intake: I,
+    pub(crate) memory: Memory,
+    pub(crate) rates: Rates,
+    pub(crate) counters: Counters,
+}
+
+/// The address that a request comes from.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Client(pub(crate) IpAddr);
+
+impl<I: Intake> App<I> {
+    pub(crate) fn new(intake: I, settings: &Settings) -> Arc<Self> {
+        let (memory, rates) = (Memory::new(settings), Rates::new(settings.rate));
+        Arc::new(Self { intake, memory, rates, counters: Counters::default() })
+    }
+}
+
+/// All routes.
+pub(crate) fn router<I: Intake>(app: &Arc<App<I>>) -> Router {
+    Router::new()
+        .route("/api/events", post(events::post::<I>))
+        .route("/v1/logs", post(otlp::logs::<I>))
+        .route("/v1/metrics", post(otlp::metrics::<I>))
+        .route("/v1/traces", post(otlp::traces::<I>))
+        .route("/healthz", get(async || "ok\n"))
+        .fallback(async || Problem::new(StatusCode::NOT_FOUND, "there is nothing at this path"))
+        .method_not_allowed_fallback(async || {
+            Problem::new(StatusCode::METHOD_NOT_ALLOWED, "this path is asked by another method")
+        })
+        // NOTE: what is packed in another way comes through as it is, and is refused in our own words.
+        .layer(RequestDecompressionLayer::new().pass_through_unaccepted(true))
+        .layer(middleware::from_fn_with_state(Arc::clone(app), count_and_guard::<I>))
+        .with_state(Arc::clone(app))
+}
+
+async fn count_and_guard<I: Intake>(
+    State(app): State<Arc<App<I>>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    app.counters.requests.add(1);
+    let (head, body) = request.into_parts();
+    let response = match guard::check(&head) {
+        Ok(()) => next.run(Request::from_parts(head, body)).await,
+        Err(problem) => problem.into_response(),
+    };
+    if response.status().is_client_error() || response.status().is_server_error() {
+        app.counters.rejected.add(1);
+    }
+    response
+}
+
+/// Runs what takes its time on a thread that may.
+pub(crate) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Problem> {
+    tokio::task::spawn_blocking(work).await.map_err(|_| Problem::unfinished())
+}

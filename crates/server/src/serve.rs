@@ -1,0 +1,132 @@
+//! Connections: accepted up to a bound, each with deadlines, and ended in order.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use hyper::server::conn::http1;
+use hyper::service::{Service, service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::intake::Intake;
+use crate::routes::{App, Client, router};
+use crate::settings::Settings;
+use crate::tally::Tally;
+
+/// How long to wait when no connection can be accepted, as when there are no more file descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// The server.
+pub struct Server<I> {
+    app: Arc<App<I>>,
+    settings: Settings,
+}
+
+impl<I: Intake> Server<I> {
+    /// A server in front of who keeps events.
+    #[must_use]
+    pub fn new(intake: I, settings: Settings) -> Self {
+        Self { app: App::new(intake, &settings), settings }
+    }
+
+    /// What it has done so far.
+    #[must_use]
+    pub fn tally(&self) -> Tally {
+        self.app.counters.tally()
+    }
+
+    /// Serves until told to stop; then accepts nothing more and ends what is under way.
+    pub async fn serve(&self, listener: TcpListener, stop: CancellationToken) {
+        let (clients, router) = (TaskTracker::new(), router(&self.app));
+        let places = Arc::new(Semaphore::new(self.settings.connections_max));
+        let mut health = Health::default();
+        loop {
+            let next = async {
+                let place = Arc::clone(&places).acquire_owned().await;
+                (place, listener.accept().await)
+            };
+            let (place, accepted) = tokio::select! {
+                () = stop.cancelled() => break,
+                next = next => next,
+            };
+            match health.heard(accepted) {
+                Some((stream, address)) => {
+                    let serving = self.serve_client(stream, address, router.clone(), stop.clone());
+                    clients.spawn(async move {
+                        serving.await;
+                        drop(place);
+                    });
+                }
+                None => tokio::time::sleep(ACCEPT_PAUSE).await,
+            }
+        }
+        // NOTE: from here on a connection is refused at once, and not left waiting for an answer.
+        drop(listener);
+        clients.close();
+        clients.wait().await;
+    }
+
+    fn serve_client(
+        &self,
+        stream: TcpStream,
+        address: SocketAddr,
+        router: Router,
+        stop: CancellationToken,
+    ) -> impl Future<Output = ()> + Send + 'static {
+        let head_deadline = self.settings.head_deadline;
+        async move {
+            let router = TowerToHyperService::new(router);
+            let service = service_fn(move |mut request: hyper::Request<hyper::body::Incoming>| {
+                request.extensions_mut().insert(Client(address.ip()));
+                router.call(request)
+            });
+            let mut builder = http1::Builder::new();
+            builder.timer(TokioTimer::new()).header_read_timeout(head_deadline);
+            let connection = builder.serve_connection(TokioIo::new(stream), service);
+            tokio::pin!(connection);
+            let ended = tokio::select! {
+                ended = connection.as_mut() => ended,
+                () = stop.cancelled() => {
+                    connection.as_mut().graceful_shutdown();
+                    connection.await
+                }
+            };
+            if let Err(error) = ended {
+                tracing::debug!(%error, "an HTTP connection broke off");
+            }
+        }
+    }
+}
+
+/// Whether connections can be accepted: said once when they cannot, and once when they can again.
+#[derive(Debug, Default)]
+struct Health {
+    is_failing: bool,
+}
+
+impl Health {
+    fn heard(&mut self, accepted: io::Result<(TcpStream, SocketAddr)>) -> Option<(TcpStream, SocketAddr)> {
+        let was_failing = std::mem::replace(&mut self.is_failing, accepted.is_err());
+        match accepted {
+            Ok(connection) => {
+                if was_failing {
+                    tracing::info!("HTTP connections are accepted again");
+                }
+                Some(connection)
+            }
+            Err(error) => {
+                if !was_failing {
+                    tracing::warn!(%error, "cannot accept HTTP connections; it is tried again and again");
+                }
+                None
+            }
+        }
+    }
+}
