@@ -28,15 +28,23 @@ pub enum Teller {
 /// What was kept, as `POST /api/events` answers it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Accepted {
-    /// How many events.
+    /// How many events were taken.
     pub accepted: u64,
-    /// Where the first one lies; absent when there was none.
+    /// Where the first one lies; null when none has a place.
     pub first_position: Option<u64>,
     /// Where the last one lies.
     pub last_position: Option<u64>,
+    /// How many of them are token usage that the log knew as much of; only when there are some.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub known: u64,
     /// How many were skipped; only with `skip_invalid`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub skipped: Option<u64>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over references")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// Why nothing was acknowledged.

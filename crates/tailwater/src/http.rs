@@ -155,14 +155,16 @@ impl Intake for LogIntake {
             Teller::Caller => eventlog::Teller::Anybody,
             Teller::Telemetry => eventlog::Teller::Telemetry,
         };
+        let accepted = events.len() as u64;
         let (log, batch) = (self.log.clone(), Batch { events, teller, ..Batch::default() });
         let appended = tokio::task::spawn_blocking(move || append_for_caller(&log, batch)).await;
         let outcome = appended.unwrap_or(Err(AppendError::Closed)).map_err(|error| intake_error(&error))?;
         let some = |position: event::Position| (outcome.events > 0).then_some(position.0);
         Ok(Accepted {
-            accepted: outcome.events,
+            accepted,
             first_position: some(outcome.first),
             last_position: some(outcome.last()),
+            known: outcome.usage_known,
             skipped: None,
         })
     }

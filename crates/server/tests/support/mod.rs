@@ -37,7 +37,7 @@ impl Intake for Fake {
         let accepted = events.len() as u64;
         kept.extend(events.into_iter().map(|event| (event, teller)));
         let last_position = Some(first.plus(accepted).before().0);
-        Ok(Accepted { accepted, first_position: Some(first.0), last_position, skipped: None })
+        Ok(Accepted { accepted, first_position: Some(first.0), last_position, known: 0, skipped: None })
     }
 }
 
