@@ -1,14 +1,18 @@
 //! The samplers of this host, made from the configuration.
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
-use event::HostName;
+use event::{HostName, Text, Time};
+use eventlog::EventLog;
 use sampler::host::{HostSampler, ProcHost};
 use sampler::tmux::{AgentSelector, NamedAgent, ProcTmux, TmuxSampler, TmuxServer, TmuxSettings};
-use sampler::{Sampler, SystemClock};
+use sampler::{ConfiguredAgent, Registry, Sampler, Surroundings, SystemClock};
 
-use crate::config::TmuxSampling;
+use crate::access::this_host;
+use crate::config::{Config, TmuxSampling};
 use crate::failure::{Failure, chain};
+use crate::service::{Agents, day_before, recall_states};
 
 /// The sampler of this machine, named like the host.
 ///
@@ -23,14 +27,55 @@ pub(crate) fn host(name: &HostName) -> Result<Box<dyn Sampler>, Failure> {
 ///
 /// # Errors
 /// When /proc cannot be opened.
-pub(crate) fn tmux(sampling: &TmuxSampling) -> Result<Box<dyn Sampler>, Failure> {
+pub(crate) fn tmux(sampling: &TmuxSampling, registry: &Registry) -> Result<Box<dyn Sampler>, Failure> {
     let settings = TmuxSettings { server: server(sampling.socket.as_deref()), ..TmuxSettings::default() };
     let probe = ProcTmux::open(settings).map_err(|error| Failure::error(chain(&error)))?;
     let selector = AgentSelector {
-        named: sampling.sessions.iter().map(|name| NamedAgent::new(name)).collect(),
+        named: named(&sampling.sessions, &registry.configured()),
         patterns: sampling.pattern.iter().cloned().collect(),
     };
-    Ok(Box::new(TmuxSampler::new(selector, probe, Arc::new(SystemClock))))
+    let sampler = TmuxSampler::new(selector, probe, Arc::new(SystemClock));
+    Ok(Box::new(sampler.with_registry(registry.clone())))
+}
+
+/// The agents whose sessions are known by name: those of the configuration, then those of `tmux.sessions`.
+fn named(sessions: &[String], configured: &[ConfiguredAgent]) -> Vec<NamedAgent> {
+    let mut named: Vec<NamedAgent> = Vec::new();
+    for agent in configured {
+        let Some(session) = &agent.session else { continue };
+        let (name, role, tool) = (agent.name.clone(), agent.role.clone(), agent.tool.clone());
+        named.push(NamedAgent { name, session: session.to_string(), role, tool });
+    }
+    for session in sessions {
+        if named.iter().all(|agent| agent.session != *session && agent.name != *session) {
+            named.push(NamedAgent::new(session));
+        }
+    }
+    named
+}
+
+/// The daemon's agents: of the configuration, and what they have said in the last 24 hours.
+///
+/// # Errors
+/// When the log cannot be read.
+pub(crate) fn agents(config: &Config, log: &EventLog) -> Result<Agents, Failure> {
+    let now = Time::from(SystemTime::now());
+    let agents = agents_since(config, log, now);
+    recall_states(log, &agents.registry, now)?;
+    Ok(agents)
+}
+
+/// The agents of a command that has the log to itself: whatever the log knows of them.
+pub(crate) fn agents_of_log(config: &Config, log: &EventLog) -> Agents {
+    agents_since(config, log, day_before(Time::from(SystemTime::now())))
+}
+
+fn agents_since(config: &Config, log: &EventLog, since: Time) -> Agents {
+    let own = this_host().ok().map(|host| Text::new(host.as_str()));
+    let hosts = own.into_iter().chain([Text::new(log.info().host.as_str())]).collect();
+    let user_home = crate::variable("HOME").filter(|home| !home.is_empty()).map(Text::from);
+    let registry = Registry::new(config.agents.clone(), Surroundings { hosts, user_home });
+    Agents { registry, since, workspace: config.data_dir.clone() }
 }
 
 /// A name is a socket in tmux's own folder, what has a slash is a path.
@@ -39,5 +84,28 @@ pub(crate) fn server(socket: Option<&str>) -> TmuxServer {
         None => TmuxServer::Default,
         Some(path) if path.contains('/') => TmuxServer::Path(path.into()),
         Some(name) => TmuxServer::Name(name.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn agents_of_the_configuration_come_before_bare_sessions() {
+        let agent = |name: &str, session: Option<&str>| ConfiguredAgent {
+            name: name.into(),
+            role: "worker".into(),
+            session: session.map(Text::new),
+            ..ConfiguredAgent::default()
+        };
+        let configured = [agent("a", Some("one")), agent("b", None)];
+        let sessions = ["one", "a", "b", "two"].map(str::to_owned);
+        let named = named(&sessions, &configured);
+        let told: Vec<_> = named
+            .iter()
+            .map(|agent| (agent.name.as_str(), agent.session.as_str(), agent.role.as_str()))
+            .collect();
+        assert_eq!(told, [("a", "one", "worker"), ("b", "b", ""), ("two", "two", "")]);
     }
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use eventlog::{EventLog, Trims};
-use sampler::{PaceSettings, PacedSampler, Sampler, SystemClock};
+use sampler::{Jitter, PaceSettings, PacedSampler, Registry, Sampler, SystemClock};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
@@ -37,14 +37,20 @@ pub(crate) async fn run(config: &Config) -> Result<(), Failure> {
     let stop = CancellationToken::new();
     crate::signals::cancel_on_signal(stop.clone());
     let listener = server::bind(&config.data_dir)?;
-    let mut samplers = build_samplers(config)?;
+    let agents = {
+        let (config, log) = (config.clone(), log.clone());
+        blocking(move || crate::sources::agents(&config, &log)).await?
+    };
+    let mut samplers = build_samplers(config, &agents.registry)?;
     announce(config, &log, &mut samplers)?;
     let _health = AbortOnDropHandle::new(tokio::spawn(watch::tell_health(log.clone())));
     let running = start_samplers(&log, samplers)?;
     let (projecting, projection) = projection::start(config, &log, &stop).await?;
-    let statuses = running.iter().map(PacedSampler::status).collect();
+    let statuses: Vec<_> = running.iter().map(PacedSampler::status).collect();
+    let _hangs = AbortOnDropHandle::new(tokio::spawn(watch::tell_hangs(statuses.clone())));
+    let sampling = (statuses, agents);
     let service =
-        Service::of_daemon(log.clone(), projecting, statuses, config.migrate, config.retention.clone());
+        Service::of_daemon(log.clone(), projecting, sampling, config.migrate, config.retention.clone());
     let clients = tokio::spawn(server::serve(listener, Arc::new(service), stop.clone()));
     stop.cancelled().await;
     tracing::info!("stopping");
@@ -73,13 +79,13 @@ async fn open_patiently(config: &Config) -> Result<EventLog, Failure> {
 type PacedSource = (Box<dyn Sampler>, Duration);
 
 /// The samplers that are wanted.
-fn build_samplers(config: &Config) -> Result<Vec<PacedSource>, Failure> {
+fn build_samplers(config: &Config, registry: &Registry) -> Result<Vec<PacedSource>, Failure> {
     let mut samplers: Vec<PacedSource> = Vec::new();
     if let Some(host) = config.host {
         samplers.push((crate::sources::host(&this_host()?)?, host.interval));
     }
     if let Some(tmux) = &config.tmux {
-        samplers.push((crate::sources::tmux(tmux)?, tmux.interval));
+        samplers.push((crate::sources::tmux(tmux, registry)?, tmux.interval));
     }
     Ok(samplers)
 }
@@ -91,7 +97,7 @@ fn start_samplers(log: &EventLog, samplers: Vec<PacedSource>) -> Result<Vec<Pace
     samplers
         .into_iter()
         .map(|(sampler, interval)| {
-            let settings = PaceSettings { interval, host: host.clone() };
+            let settings = PaceSettings { interval, jitter: Jitter::random(), host: host.clone() };
             PacedSampler::start(sampler, settings, Arc::new(SystemClock), Arc::new(log.clone()))
                 .map_err(|error| Failure::error(chain(&error)))
         })

@@ -115,14 +115,14 @@ pub const CATALOGUE: &[Setting] = &[
         "the address of the HTTP server; checked, but nothing listens in this version",
     ),
     plain("host.enabled", &["TAILWATER_HOST_ENABLED"], Some("true"), "whether to sample this machine"),
-    plain("host.interval", &["TAILWATER_HOST_INTERVAL"], Some("5s"), "how often, from 100ms to 1h"),
+    plain("host.interval", &["TAILWATER_HOST_INTERVAL"], Some("10s"), "how often, from 1s to 1h"),
     plain(
         "tmux.enabled",
         &["TAILWATER_TMUX_ENABLED"],
         Some("true"),
         "whether to sample tmux sessions as agents",
     ),
-    plain("tmux.interval", &["TAILWATER_TMUX_INTERVAL"], Some("5s"), "how often, from 100ms to 1h"),
+    plain("tmux.interval", &["TAILWATER_TMUX_INTERVAL"], Some("10s"), "how often, from 1s to 1h"),
     plain(
         "tmux.sessions",
         &["TAILWATER_TMUX_SESSIONS"],
