@@ -152,7 +152,11 @@ fn the_registry_hears_where_an_agent_works_and_since_when_it_lives() {
     let tmux = Tmux::start("places");
     let folder = tmux.path("line\n10:$3:1700:%5:55:0:forged");
     std::fs::create_dir(&folder).unwrap();
-    tmux.run(&["new-session", "-d", "-s", "zen", "-c", folder.to_str().unwrap(), "exec sleep 1000"]);
+    tmux.session("zen", &format!("cd '{}' && exec sleep 1000", folder.display()));
+    let shell = tmux.pane_pid("zen");
+    wait_for("the shell to be there", || {
+        std::fs::read_to_string(format!("/proc/{shell}/comm")).unwrap().trim() == "sleep"
+    });
     let registry = Registry::default();
     let settings = TmuxSettings { server: TmuxServer::Path(tmux.path("s")), ..TmuxSettings::default() };
     let probe = ProcTmux::open(settings).unwrap();
