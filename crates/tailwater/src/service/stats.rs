@@ -45,7 +45,8 @@ fn look(log: &EventLog, agents: &Agents) -> Result<WorkspaceStats, Failure> {
     recall_states(log, &agents.registry, now)?;
     for event in latest(log, Kind::AgentSample, now)? {
         if let Event::AgentSample(sample) = event
-            && sample.time >= agents.since
+            // NOTE: after a step back of the clock, what is younger than now is older than what the samplers see.
+            && (agents.since..=now).contains(&sample.time)
         {
             agents.registry.recall(&sample);
         }
