@@ -112,7 +112,7 @@ impl Crash {
         let mut command = tailwater(&self.data);
         let sync = SYNCS[usize::try_from(self.lives).unwrap() % SYNCS.len()];
         command.env("TAILWATER_LOG_SYNC", sync).env("TAILWATER_LOG_MAX_BYTES", MAX_BYTES);
-        command.env("TAILWATER_HOST_INTERVAL", "100ms").args(arguments);
+        command.env("TAILWATER_HOST_INTERVAL", "1s").args(arguments);
         command
     }
 

@@ -34,7 +34,7 @@ fn this_hosts_metrics_reach_the_database_within_a_second() {
     let home = tempdir().unwrap();
     let data = home.path().join("data");
     let mut command = tailwater(&data);
-    command.env("TAILWATER_HOST_INTERVAL", "100ms").args(["run", "--database-url", &database.url()]);
+    command.env("TAILWATER_HOST_INTERVAL", "1s").args(["run", "--database-url", &database.url()]);
     let daemon = Daemon::start_command(&data, &mut command);
     let rows = || -> i64 {
         match database.value::<bool>("SELECT to_regclass('system_metrics') IS NOT NULL") {

@@ -10,6 +10,7 @@ use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
 use serde_json::Value;
 use support::daemon::Daemon;
 use support::database::Database;
+use support::tmux::Tmux;
 use support::{agent_line, eventually, json, record, stderr, stdout, tailwater};
 use tempfile::tempdir;
 
@@ -69,7 +70,7 @@ fn a_bad_setting_ends_it_with_one_line_before_anything_is_made() {
     };
     check(&["run", "--listen", "everywhere"], ("X", ""), "server.listen (flag --listen)");
     check(&["run"], ("TAILWATER_LOG_SYNC", "never"), "log.sync (variable TAILWATER_LOG_SYNC)");
-    check(&["run"], ("TAILWATER_HOST_INTERVAL", "1ms"), "from 100ms to 1h");
+    check(&["run"], ("TAILWATER_HOST_INTERVAL", "1ms"), "from 1s to 1h");
     check(&["run"], ("TAILWATER_TMUX_PATTERN", "a.*"), "agent");
     let url = "postgres://me:sekret@db/x?sslmode=verify-ca";
     check(&["run", "--database-url", url], ("X", ""), "sslmode=verify-ca needs sslrootcert");
@@ -109,7 +110,7 @@ fn a_full_disk_is_told_and_survived_and_what_was_lost_is_a_gap() {
     // A file may not grow beyond 512 KiB, as if the disk were full there.
     let script = format!("ulimit -S -f 1024; exec {} run", env!("CARGO_BIN_EXE_tailwater"));
     let mut limited = Command::new("sh");
-    limited.env_clear().envs(environment).env("TAILWATER_HOST_INTERVAL", "100ms");
+    limited.env_clear().envs(environment).env("TAILWATER_HOST_INTERVAL", "1s");
     limited.args(["-c", &script]).stdin(Stdio::null());
     let daemon = Daemon::start_command(&data, &mut limited);
     let many: String = (0..20_000).map(|second| agent_line("b", second, 1.0)).collect();
@@ -197,39 +198,16 @@ fn being_stopped_before_the_head_is_no_good_end() {
     assert!(last.contains("stopped before the head: nothing is in the database"), "{last}");
 }
 
-/// A tmux server of a test's own.
-struct Tmux {
-    socket: std::path::PathBuf,
-}
-
-impl Tmux {
-    fn session(&self, name: &str, command: &str) {
-        let status = Command::new("tmux")
-            .arg("-S")
-            .arg(&self.socket)
-            .args(["-f", "/dev/null", "new-session", "-d", "-s", name, command])
-            .status()
-            .unwrap();
-        assert!(status.success(), "tmux makes the session {name}");
-    }
-}
-
-impl Drop for Tmux {
-    fn drop(&mut self) {
-        let _ = Command::new("tmux").arg("-S").arg(&self.socket).arg("kill-server").status();
-    }
-}
-
 #[test]
 fn tmux_sessions_are_agents_from_the_first_sample_to_the_answer_of_a_query() {
     let Some(database) = Database::create() else { return };
     let home = tempdir().unwrap();
     let data = home.path().join("data");
-    let tmux = Tmux { socket: home.path().join("tmux") };
+    let tmux = Tmux::new(home.path());
     tmux.session("a1", "exec sh -c 'while :; do :; done'");
     tmux.session("a10", "exec sleep 600");
     let mut command = tailwater(&data);
-    command.env("TAILWATER_TMUX_SOCKET", &tmux.socket).env("TAILWATER_TMUX_INTERVAL", "200ms").args([
+    command.env("TAILWATER_TMUX_SOCKET", tmux.socket()).env("TAILWATER_TMUX_INTERVAL", "1s").args([
         "run",
         "--database-url",
         &database.url(),

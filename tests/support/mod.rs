@@ -14,6 +14,7 @@ pub mod oracle;
 pub mod random;
 pub mod relay;
 pub mod scene;
+pub mod tmux;
 pub mod writer;
 
 use std::io::Write;

@@ -1,4 +1,4 @@
-//! The latest sample of each series, kept in memory.
+//! The latest sample of each series, and the latest state of each agent, kept in memory.
 //!
 //! It is not made by the writer, whom it would slow: who asks brings it up to the durable end, by reading what has
 //! come since it was asked last. After an opening it is made anew from the index by time, so that only what may be
@@ -19,8 +19,8 @@ use crate::read::ReadLimits;
 /// How old a sample may be to be the latest of its series.
 pub const LOOK_BACK: Duration = Duration::from_secs(24 * 3_600);
 
-/// The kinds that have series of samples.
-const KINDS: [Kind; 3] = [Kind::AgentSample, Kind::SystemSample, Kind::ChannelSample];
+/// The kinds that have series of samples, and what agents say, whose last word counts as a sample does.
+const KINDS: [Kind; 4] = [Kind::AgentSample, Kind::SystemSample, Kind::ChannelSample, Kind::AgentState];
 /// Read at once: ten milliseconds of work.
 const LIMITS: ReadLimits = ReadLimits { events_max: 4_096, bytes_max: usize::MAX };
 
@@ -88,7 +88,8 @@ impl Known {
             Event::AgentSample(sample) => (event.kind(), sample.host.clone(), sample.agent_name.clone()),
             Event::SystemSample(sample) => (event.kind(), sample.host.clone(), sample.system_name.clone()),
             Event::ChannelSample(sample) => (event.kind(), sample.host.clone(), sample.channel_name.clone()),
-            _ => return,
+            Event::AgentState(state) => (event.kind(), state.host.clone(), state.agent_name.clone()),
+            Event::TokenUsage(_) | Event::Gap(_) => return,
         };
         // NOTE: a key that comes twice keeps its first event, as in the database.
         if self.series.get(&series).is_none_or(|known| time(known) < event.time()) {

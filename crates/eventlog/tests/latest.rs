@@ -4,7 +4,7 @@
 mod support;
 
 use event::wire::Decoded;
-use event::{AgentSample, Event, Kind, Position, Time};
+use event::{AgentSample, AgentState, Event, Kind, Position, State, Time};
 use eventlog::{Batch, EventLog, LOOK_BACK, Order};
 use support::open;
 
@@ -55,4 +55,35 @@ fn the_latest_of_each_series_is_the_youngest_of_the_last_day() {
     let entries = log.latest(Kind::SystemSample, Time::default(), support::time()).unwrap();
     assert!(matches!(&entries.first().unwrap().event, Decoded::Event(Event::SystemSample(_))));
     assert_eq!(entries.first().unwrap().position, Position(4));
+}
+
+#[test]
+fn the_last_word_of_each_agent_is_there_beside_its_samples() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = open(dir.path());
+    let said = |agent: &str, seconds_ago: i64, state: State| {
+        let time = NOW.plus_micros(-seconds_ago * 1_000_000);
+        Event::AgentState(AgentState { time, agent_name: agent.into(), state, ..AgentState::default() })
+    };
+    let words = |log: &EventLog| {
+        assert_eq!(latest(log, 3_600), [3], "waits until everything is durable");
+        let entries = log.latest(Kind::AgentState, NOW.plus_micros(-3_600_000_000), NOW).unwrap();
+        let word = |event: &Decoded| match event {
+            Decoded::Event(Event::AgentState(said)) => (said.agent_name.to_string(), said.state),
+            other => panic!("{other:?}"),
+        };
+        entries.iter().map(|entry| word(&entry.event)).collect::<Vec<_>>()
+    };
+    log.append(vec![said("a", 9, State::Idle), said("b", 8, State::Done), sample("a", None, 7)]).unwrap();
+    log.append(vec![
+        said("a", 6, State::Working),
+        said("b", 10, State::Stuck),
+        said("c", 4_000, State::Idle),
+    ])
+    .unwrap();
+    let expected = [("a".to_owned(), State::Working), ("b".to_owned(), State::Done)];
+    assert_eq!(words(&log), expected);
+    log.close().unwrap();
+    drop(log);
+    assert_eq!(words(&open(dir.path())), expected, "made anew");
 }

@@ -47,6 +47,7 @@ mod request;
 mod row;
 mod time_range;
 pub mod wire;
+mod workspace;
 
 pub use answer::{
     AgentRow, AgentSummary, CpuSummary, MemorySummary, ModelSummary, Rates, SystemRow, TokenSummary, Transfer,
@@ -59,3 +60,4 @@ pub use reader::Reader;
 pub use request::{AgentLatest, AgentSeries, SystemSeries};
 pub use row::{Row, Value};
 pub use time_range::{TimeRange, parse_time};
+pub use workspace::{AgentStat, Presence, WorkspaceAgent, WorkspaceStats};

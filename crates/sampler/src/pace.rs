@@ -11,13 +11,15 @@ use std::time::{Duration, Instant};
 
 use event::{HostName, Sink};
 
-use crate::{Clock, Runner, Sampler, SamplerState, Schedule, StatusHandle};
+use crate::{Clock, Jitter, Runner, Sampler, SamplerState, Schedule, StatusHandle};
 
 /// How a sampler is run.
 #[derive(Clone, Debug)]
 pub struct PaceSettings {
     /// The time between two passes; below 10 ms counts as 10 ms.
     pub interval: Duration,
+    /// Where in the interval its passes lie; the first one is at once all the same.
+    pub jitter: Jitter,
     /// Stamped on every event, when the machine no longer has the name that the log was created with.
     pub host: Option<HostName>,
 }
@@ -73,7 +75,7 @@ impl PacedSampler {
         let seen = Arc::clone(&stop);
         let thread = std::thread::Builder::new()
             .name(format!("sample-{name}"))
-            .spawn(move || drive(runner, settings.interval, &seen, &*clock, &*sink))
+            .spawn(move || drive(runner, (settings.interval, settings.jitter), &seen, &*clock, &*sink))
             .map_err(|source| PaceError { sampler: name, source })?;
         Ok(Self { stop, status, thread: Some(thread) })
     }
@@ -127,12 +129,20 @@ impl Drop for PacedSampler {
     }
 }
 
-fn drive(mut runner: Runner, interval: Duration, stop: &Stop, clock: &dyn Clock, sink: &dyn Sink) {
+fn drive(
+    mut runner: Runner,
+    (interval, jitter): (Duration, Jitter),
+    stop: &Stop,
+    clock: &dyn Clock,
+    sink: &dyn Sink,
+) {
     let _end = End { stop, status: runner.status() };
-    let mut schedule = Schedule::new(clock.monotonic(), interval);
+    let status = runner.status();
+    let mut schedule = Schedule::new(clock.monotonic(), interval, jitter);
     loop {
+        status.begin(schedule.leeway(clock.monotonic()), schedule.interval());
         runner.step(clock, sink);
-        schedule.advance(clock.monotonic());
+        status.end(schedule.advance(clock.monotonic()));
         if stop.wait_requested(schedule.wait(clock.monotonic())) {
             return runner.finish(clock, sink);
         }
@@ -148,6 +158,7 @@ struct End<'a> {
 impl Drop for End<'_> {
     fn drop(&mut self) {
         if std::thread::panicking() {
+            self.status.end(0);
             self.status.update(|status| {
                 status.state = SamplerState::Failing;
                 status.error = Some("the sampler panicked and has ended".to_owned());

@@ -48,7 +48,7 @@ impl Sink for Pipe {
 
 fn start(interval: Duration, action: Action) -> (PacedSampler, Receiver<Event>) {
     let (sender, receiver) = channel();
-    let settings = PaceSettings { interval, host: None };
+    let settings = PaceSettings { interval, jitter: Jitter::None, host: None };
     let sink = Arc::new(Pipe(Mutex::new(sender)));
     let paced = PacedSampler::start(Box::new(Acting(action)), settings, Arc::new(SystemClock), sink).unwrap();
     (paced, receiver)
@@ -102,4 +102,31 @@ fn a_panic_shows_in_the_status() {
     assert_eq!(paced.stop(FOREVER), StopOutcome::Ended);
     assert_eq!(status.get().state, SamplerState::Failing);
     assert_eq!(status.get().error.as_deref(), Some("the sampler panicked and has ended"));
+}
+
+#[test]
+fn a_sampler_that_hangs_delays_no_other_and_its_missed_ticks_are_told_while_it_hangs() {
+    let (release, gate) = channel::<()>();
+    let wait = move || gate.recv().unwrap_or_default();
+    let interval = Duration::from_millis(10);
+    let (hanging, late) = start(interval, Box::new(wait));
+    let (well, events) = start(interval, Box::new(|| ()));
+    (0..5).for_each(|_| drop(events.recv_timeout(FOREVER).unwrap()));
+    let status = hanging.status();
+    let begin = Instant::now();
+    while status.get().missed_ticks < 3 {
+        assert!(begin.elapsed() < FOREVER, "missed ticks are told while it hangs: {:?}", status.get());
+        events.recv_timeout(FOREVER).unwrap();
+    }
+    let hung = status.get();
+    assert!(hung.running.is_some_and(|running| running >= 2 * interval), "{hung:?}");
+    assert_eq!((hung.last_run, hung.events_total), (None, 0));
+    release.send(()).unwrap();
+    late.recv_timeout(FOREVER).unwrap();
+    drop(release);
+    late.recv_timeout(FOREVER).unwrap();
+    assert!(status.get().missed_ticks >= hung.missed_ticks);
+    assert_eq!((hanging.stop(FOREVER), well.stop(FOREVER)), (StopOutcome::Ended, StopOutcome::Ended));
+    let after = status.get();
+    assert!(after.running.is_none() && after.events == 1 && after.last_duration.is_some(), "{after:?}");
 }

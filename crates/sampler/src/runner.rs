@@ -68,6 +68,7 @@ impl Runner {
 
     /// Makes one pass.
     pub fn step(&mut self, clock: &dyn Clock, sink: &dyn Sink) {
+        let began = clock.monotonic();
         let (time, clock_step) = self.stamps.next(clock.now());
         let mut pass = Pass::default();
         if let Some(step) = clock_step {
@@ -76,6 +77,12 @@ impl Runner {
         let outcome = self.sampler.sample(time, &mut pass);
         self.keep_valid(&mut pass);
         self.report(time, outcome, &pass.problems);
+        let events = u64::try_from(pass.events.len()).unwrap_or(u64::MAX);
+        self.status.update(|status| {
+            status.last_duration = Some(clock.monotonic().saturating_sub(began));
+            status.events = events;
+            status.events_total = status.events_total.saturating_add(events);
+        });
         self.hand_over(time, pass.events, sink);
     }
 

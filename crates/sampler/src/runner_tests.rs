@@ -120,6 +120,8 @@ fn status_follows_the_passes() {
     assert_eq!(bench.kept().len(), 3, "what was pushed before an error is offered too");
     let last_run = bench.runner.status().get().last_run.unwrap();
     assert_eq!(last_run.to_string(), "2026-01-02T03:04:08.000000Z");
+    let status = bench.runner.status().get();
+    assert_eq!((status.events, status.events_total, status.last_duration), (0, 3, Some(Duration::ZERO)));
 }
 
 #[test]

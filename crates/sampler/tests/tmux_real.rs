@@ -10,11 +10,15 @@
 mod common;
 
 use std::process::Command;
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use common::{Agents, Tmux, no_tmux, scheduled_ms, wait_for};
-use event::State;
-use sampler::tmux::{AgentSelector, NamedAgent, SessionPattern, TmuxServer, TmuxSettings};
+use event::{Event, State};
+use sampler::tmux::{
+    AgentSelector, NamedAgent, ProcTmux, SessionPattern, TmuxSampler, TmuxServer, TmuxSettings,
+};
+use sampler::{Clock, Life, Pass, Registry, Sampler, SystemClock};
 
 /// The kernel rounds four counters of a process to ticks of 10 ms, and a pass reads a little later than the test.
 const SLACK_MS: f64 = 100.0;
@@ -49,6 +53,125 @@ fn a_process_that_burns_is_told_by_its_own_clock_and_one_that_sleeps_is_zero() {
     assert!(resources.mem_used_bytes.unwrap() > 100_000 && resources.mem_limit_bytes.unwrap() > 1 << 20);
     assert!(resources.mem_percent.unwrap() > 0.0);
     assert_eq!((resources.net_rx_bytes, resources.net_tx_bytes), (None, None));
+}
+
+/// On a machine with a core to spare this is 100 %, and the kernel says how much of one the loop got elsewhere.
+#[test]
+fn a_session_that_burns_a_core_reads_as_much_of_it_as_it_got() {
+    if no_tmux() {
+        return;
+    }
+    let tmux = Tmux::start("core");
+    tmux.session("a1", "while :; do :; done");
+    tmux.session("a10", "exec sleep 1000");
+    let burner = tmux.pane_pid("a1");
+    wait_for("the burner to run", || scheduled_ms(burner) > 50.0);
+    let settings = TmuxSettings { server: TmuxServer::Path(tmux.path("s")), ..TmuxSettings::default() };
+    let probe = ProcTmux::open(settings).unwrap();
+    let mut sampler = TmuxSampler::new(AgentSelector::default(), probe, Arc::new(SystemClock));
+    let mut pass = || {
+        let (mut pass, before) = (Pass::default(), (Instant::now(), scheduled_ms(burner)));
+        sampler.sample(SystemClock.now(), &mut pass).unwrap();
+        let percent = |name: &str| {
+            let agent = |event: &Event| match event {
+                Event::AgentSample(sample) if sample.agent_name == name => sample.resources.cpu_percent,
+                _ => None,
+            };
+            pass.events.iter().find_map(agent)
+        };
+        (before, percent("a1").zip(percent("a10")))
+    };
+    let ((began, burnt), _) = pass();
+    let (mut told_ms, mut idle_ms, mut last) = (0.0, 0.0, began);
+    for _ in 0..5 {
+        std::thread::sleep(Duration::from_millis(1_000).saturating_sub(last.elapsed()));
+        let ((now, _), percents) = pass();
+        let (busy, idle) = percents.unwrap();
+        let elapsed_ms = (now - last).as_secs_f64() * 1e3;
+        told_ms += busy / 100.0 * elapsed_ms;
+        idle_ms += idle / 100.0 * elapsed_ms;
+        last = now;
+    }
+    let elapsed_ms = (last - began).as_secs_f64() * 1e3;
+    let (told, got) = (100.0 * told_ms / elapsed_ms, 100.0 * (scheduled_ms(burner) - burnt) / elapsed_ms);
+    assert!((told - got).abs() <= 5.0, "told {told} %, it got {got} % of a core");
+    assert!(100.0 * idle_ms / elapsed_ms <= 1.0, "a10 sleeps: {idle_ms} ms");
+}
+
+#[test]
+fn a_tree_of_fifty_processes_is_their_sum() {
+    if no_tmux() {
+        return;
+    }
+    let tmux = Tmux::start("fifty");
+    let gate = tmux.path("gate");
+    assert!(Command::new("mkfifo").arg(&gate).status().unwrap().success());
+    let mut gate_keeper = std::fs::File::options().read(true).write(true).open(&gate).unwrap();
+    let script = format!(
+        "i=0; while [ $i -lt 50 ]; do i=$((i+1)); \
+         (read line < {gate}; i=0; while [ $i -lt 30000 ]; do i=$((i+1)); done; exec sleep 1000) & done; wait",
+        gate = gate.display(),
+    );
+    tmux.session("fifty", &script);
+    tmux.session("other", "exec sleep 1000");
+    let shell = tmux.pane_pid("fifty");
+    let children = || -> Vec<u32> {
+        let list = std::fs::read_to_string(format!("/proc/{shell}/task/{shell}/children")).unwrap();
+        list.split_whitespace().map(|pid| pid.parse().unwrap()).collect()
+    };
+    wait_for("fifty children", || children().len() == 50);
+    let tree = [children(), vec![shell]].concat();
+    let used_ms = || tree.iter().map(|pid| common::own_ms(*pid)).sum::<f64>();
+    let mut agents = Agents::new(&tmux, AgentSelector::default());
+    let earliest = used_ms();
+    agents.pass();
+    let early = used_ms();
+    std::io::Write::write_all(&mut gate_keeper, &[b'\n'; 50]).unwrap();
+    let mut told_ms = 0.0;
+    let has_slept =
+        |pid: &u32| std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap().trim() == "sleep";
+    wait_for("fifty children to burn and sleep", || {
+        told_ms += agents.pass().cpu_ms("fifty");
+        children().iter().all(has_slept)
+    });
+    let late = used_ms();
+    let last = agents.pass();
+    told_ms += last.cpu_ms("fifty");
+    assert!(late - early > 500.0, "fifty loops used {} ms: too few to tell anything", late - early);
+    assert!(told_ms >= late - early - 1.0, "told {told_ms} ms of {} at least", late - early);
+    assert!(told_ms <= used_ms() - earliest + 1.0, "told {told_ms} ms of {} at most", used_ms() - earliest);
+    assert!(last.cpu_ms("other") <= 20.0);
+    assert!(last.agent("fifty").resources.mem_used_bytes > last.agent("other").resources.mem_used_bytes);
+}
+
+#[test]
+fn the_registry_hears_where_an_agent_works_and_since_when_it_lives() {
+    if no_tmux() {
+        return;
+    }
+    let tmux = Tmux::start("places");
+    let folder = tmux.path("line\n10:$3:1700:%5:55:0:forged");
+    std::fs::create_dir(&folder).unwrap();
+    tmux.session("zen", &format!("cd '{}' && exec sleep 1000", folder.display()));
+    let shell = tmux.pane_pid("zen");
+    wait_for("the shell to be there", || {
+        std::fs::read_to_string(format!("/proc/{shell}/comm")).unwrap().trim() == "sleep"
+    });
+    let registry = Registry::default();
+    let settings = TmuxSettings { server: TmuxServer::Path(tmux.path("s")), ..TmuxSettings::default() };
+    let probe = ProcTmux::open(settings).unwrap();
+    let sampler = TmuxSampler::new(AgentSelector::default(), probe, Arc::new(SystemClock));
+    let mut sampler = sampler.with_registry(registry.clone());
+    let mut pass = Pass::default();
+    let begin = SystemClock.now();
+    sampler.sample(begin, &mut pass).unwrap();
+    assert_eq!((pass.events.len(), pass.problems.len()), (1, 0), "{pass:?}");
+    assert_eq!(registry.agent_at(folder.join("src/x").to_str().unwrap()).as_deref(), Some("zen"));
+    assert_eq!(registry.agent_at(folder.parent().unwrap().to_str().unwrap()), None);
+    let agents = registry.agents(begin);
+    let Life::Runs { since: Some(since) } = agents[0].life else { panic!("{agents:?}") };
+    let age = begin.micros() - since.micros();
+    assert!((0..600_000_000).contains(&age), "made a moment ago: {age} us");
 }
 
 #[test]

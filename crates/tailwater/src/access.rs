@@ -330,7 +330,7 @@ pub(crate) fn understood<T: DeserializeOwned>(answer: Value) -> Result<T, Failur
 /// How long a daemon may take: what only looks must not hang with a daemon that does.
 const fn answer_patience(task: &Task) -> Duration {
     match task {
-        Task::Version | Task::Status | Task::Metrics | Task::LogStat => Duration::from_secs(10),
+        Task::Version | Task::Status | Task::Metrics | Task::Stats | Task::LogStat => Duration::from_secs(10),
         Task::Record { .. }
         | Task::Project { .. }
         | Task::Replay(_)

@@ -6,6 +6,7 @@ mod migrate;
 mod quarantine;
 mod record;
 mod replay;
+mod stats;
 mod verify;
 
 use std::path::PathBuf;
@@ -21,6 +22,7 @@ pub(crate) use migrate::MigrateArgs;
 pub(crate) use quarantine::{DropArgs, ListArgs, QuarantineCommand, RetryArgs, ShowArgs, WhichArgs};
 pub(crate) use record::{EventFlags, RecordArgs};
 pub(crate) use replay::ReplayArgs;
+pub(crate) use stats::StatsArgs;
 pub(crate) use verify::VerifyArgs;
 
 /// A flight recorder for hosts that run AI coding agents.
@@ -78,6 +80,9 @@ pub(crate) enum Command {
     /// Tell how recording and projecting are doing
     #[command(after_help = "Exit code 1 when something is unhealthy, with the reason in the last line.")]
     Status(StatusArgs),
+    /// Tell which agents there are, and how many of them do what
+    #[command(after_help = stats::AFTER_HELP)]
+    Stats(StatsArgs),
     /// Look at the log, copy it, bring events in
     #[command(subcommand)]
     Log(LogCommand),

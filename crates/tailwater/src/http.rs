@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use eventlog::{AppendError, AppendOutcome, Batch, EventLog};
+use eventlog::{AppendError, Batch};
 use serde::{Deserialize, Serialize};
 use server::{Accepted, Intake, IntakeError, Server, Settings, Tally, Teller};
 use tokio::net::TcpListener;
@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::HttpServing;
 use crate::failure::chain;
+use crate::service;
 
 /// How long until a port that was taken is tried again.
 const LISTEN_PAUSE: Duration = Duration::from_secs(10);
@@ -60,9 +61,12 @@ enum Listening {
 
 impl Http {
     /// Binds its address, which may fail: then it is tried again while the server runs.
-    pub(crate) async fn bind(serving: HttpServing, log: &EventLog) -> (Arc<Self>, Option<TcpListener>) {
+    pub(crate) async fn bind(
+        serving: HttpServing,
+        intake: service::Intake,
+    ) -> (Arc<Self>, Option<TcpListener>) {
         let settings = Settings { rate: serving.rate, ..Settings::default() };
-        let server = Server::new(LogIntake { log: log.clone() }, settings);
+        let server = Server::new(LogIntake(intake), settings);
         let wanted = serving.listen;
         let (listening, listener) = match listen(wanted).await {
             Ok((address, listener)) => (Listening::At(address), Some(listener)),
@@ -139,15 +143,8 @@ async fn listen(address: SocketAddr) -> io::Result<(SocketAddr, TcpListener)> {
     Ok((listener.local_addr()?, listener))
 }
 
-/// Appends on behalf of who came by HTTP. Whatever else must hear of an event that a caller tells has its place here.
-fn append_for_caller(log: &EventLog, batch: Batch) -> Result<AppendOutcome, AppendError> {
-    log.append(batch)
-}
-
 /// The log, as the server sees it.
-struct LogIntake {
-    log: EventLog,
-}
+struct LogIntake(service::Intake);
 
 impl Intake for LogIntake {
     async fn append(&self, events: Vec<event::Event>, teller: Teller) -> Result<Accepted, IntakeError> {
@@ -156,8 +153,8 @@ impl Intake for LogIntake {
             Teller::Telemetry => eventlog::Teller::Telemetry,
         };
         let accepted = events.len() as u64;
-        let (log, batch) = (self.log.clone(), Batch { events, teller, ..Batch::default() });
-        let appended = tokio::task::spawn_blocking(move || append_for_caller(&log, batch)).await;
+        let (intake, batch) = (self.0.clone(), Batch { events, teller, ..Batch::default() });
+        let appended = tokio::task::spawn_blocking(move || intake.append(batch)).await;
         let outcome = appended.unwrap_or(Err(AppendError::Closed)).map_err(|error| intake_error(&error))?;
         let some = |position: event::Position| (outcome.events > 0).then_some(position.0);
         Ok(Accepted {

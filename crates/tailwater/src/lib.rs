@@ -78,6 +78,7 @@ fn dispatch(cli: &Cli) -> Result<(), Failure> {
             Command::Replay(args) => commands::replay::replay(&config, args).await,
             Command::Query(command) => commands::query::query(&config, command).await,
             Command::Status(args) => commands::status::status(&config, args).await,
+            Command::Stats(args) => commands::stats::stats(&config, args).await,
             Command::Log(command) => commands::log::log(&config, command).await,
             Command::Quarantine(command) => commands::quarantine::quarantine(&config, command).await,
             Command::Verify(args) => commands::verify::verify(&config, args).await,

@@ -307,18 +307,48 @@ pub(crate) const CATALOGUE: &[Metric] = &[
         |it| each_sampler(it, |sampler| sampler.last_run.map(seconds)),
     )
     .labelled(&["sampler"]),
+    gauge(
+        "tailwater_sampler_last_duration_seconds",
+        "seconds",
+        "How long the sampler's last pass took.",
+        |it| each_sampler(it, |sampler| sampler.last_duration.map(|took| took.as_secs_f64())),
+    )
+    .labelled(&["sampler"]),
+    gauge(
+        "tailwater_sampler_running_seconds",
+        "seconds",
+        "How long the sampler's pass has been running that is under way; absent between passes.",
+        |it| each_sampler(it, |sampler| sampler.running.map(|running| running.as_secs_f64())),
+    )
+    .labelled(&["sampler"]),
+    counter(
+        "tailwater_sampler_missed_ticks_total",
+        "ticks",
+        "Ticks that went by without a pass of the sampler, because another one was under way.",
+        |it| each_sampler(it, |sampler| counted(sampler.missed_ticks)),
+    )
+    .labelled(&["sampler"]),
+    counter("tailwater_sampler_made_events_total", "events", "Events that the sampler made.", |it| {
+        each_sampler(it, |sampler| counted(sampler.events_total))
+    })
+    .labelled(&["sampler"]),
     counter(
         "tailwater_sampler_refused_events_total",
         "events",
         "Events of the sampler that the log did not take; a gap event tells of them.",
-        |it| {
-            #[expect(clippy::cast_precision_loss, reason = "Prometheus knows no other numbers")]
-            let refused = |sampler: &SamplerStatus| Some(sampler.refused_events as f64);
-            each_sampler(it, refused)
-        },
+        |it| each_sampler(it, |sampler| counted(sampler.refused_events)),
     )
     .labelled(&["sampler"]),
 ];
+
+#[expect(
+    clippy::cast_precision_loss,
+    clippy::unnecessary_wraps,
+    reason = "what Prometheus and its readers take"
+)]
+fn counted(number: u64) -> Option<f64> {
+    Some(number as f64)
+}
 
 /// Writes all metrics in Prometheus' text format 0.0.4.
 ///
@@ -366,6 +396,7 @@ impl Metric {
 #[cfg(test)]
 mod tests {
     use std::collections::{BTreeMap, BTreeSet};
+    use std::time::Duration;
 
     use serde_json::json;
 
@@ -402,14 +433,12 @@ mod tests {
     fn sampler() -> SamplerStatus {
         let (last_run, error) = (Some(event::Time::from_micros(1_500_000)), Some("gone".to_owned()));
         let state = SamplerState::Failing;
-        SamplerStatus {
-            name: "host".to_owned(),
-            state,
-            last_run,
-            error,
-            refused_events: 9,
-            ..SamplerStatus::default()
-        }
+        let mut status =
+            SamplerStatus { name: "host".to_owned(), state, last_run, error, ..Default::default() };
+        (status.last_duration, status.running) =
+            (Some(Duration::from_millis(250)), Some(Duration::from_secs(3)));
+        (status.missed_ticks, status.events_total, status.refused_events) = (4, 11, 9);
+        status
     }
 
     fn rendered() -> String {
@@ -484,6 +513,10 @@ mod tests {
             r#"tailwater_sampler_state{sampler="host",state="failing"} 1"#,
             r#"tailwater_sampler_state{sampler="host",state="ok"} 0"#,
             r#"tailwater_sampler_last_run_timestamp_seconds{sampler="host"} 1.5"#,
+            r#"tailwater_sampler_last_duration_seconds{sampler="host"} 0.25"#,
+            r#"tailwater_sampler_running_seconds{sampler="host"} 3"#,
+            r#"tailwater_sampler_missed_ticks_total{sampler="host"} 4"#,
+            r#"tailwater_sampler_made_events_total{sampler="host"} 11"#,
             r#"tailwater_sampler_refused_events_total{sampler="host"} 9"#,
         ] {
             assert!(text.lines().any(|told| told == line), "{line} is not in {text}");

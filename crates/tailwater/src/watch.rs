@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 use event::Position;
 use eventlog::{DatabaseHash, EventLog, Health};
 use projector::Status;
+use sampler::StatusHandle;
 use tokio::sync::watch;
 
 /// How often the log is told how far the database is. It holds trimming back, and nothing else.
@@ -36,6 +37,30 @@ pub(crate) async fn tell_health(log: EventLog) {
             }
             _ => {}
         }
+    }
+}
+
+/// How often it is looked whether a sampler hangs.
+const HANGS_INTERVAL: Duration = Duration::from_secs(5);
+
+/// Tells each time that a pass of a sampler hangs, and that it has ended: the sampler cannot tell it by itself.
+pub(crate) async fn tell_hangs(samplers: Vec<StatusHandle>) {
+    let mut told = vec![false; samplers.len()];
+    loop {
+        for (sampler, told) in samplers.iter().zip(&mut told) {
+            let status = sampler.get();
+            let hangs = status.hangs;
+            match (hangs, *told) {
+                (true, false) => {
+                    let error = status.error.unwrap_or_default();
+                    tracing::warn!(sampler = status.name, error, "a sampler hangs; the others go on");
+                }
+                (false, true) => tracing::info!(sampler = status.name, "the sampler's pass has ended"),
+                _ => continue,
+            }
+            *told = hangs;
+        }
+        tokio::time::sleep(HANGS_INTERVAL).await;
     }
 }
 

@@ -3,6 +3,8 @@
 //! A row is one flat object, its members named and ordered by [`Row::COLUMNS`]; what is not known is null. A time is
 //! RFC 3339 with microseconds, `2026-01-02T03:04:05.678901Z`. A list of rows is a bare array.
 
+mod workspace;
+
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
 use crate::{AgentRow, AgentSummary, Row, SystemRow, Transfer, Value};

@@ -17,6 +17,9 @@
 //! would look like a departure. `io` is read inside the trees only. Memory comes with `stat`; `statm` would be
 //! one more file. Files are not kept open: 1,000 processes would need 2,000 of the usual 1,024.
 //!
+//! Where an agent works is asked of the kernel too: tmux's answer is one line for a pane, and a path may hold line
+//! ends, with which an agent could make up panes of others.
+//!
 //! tmux is asked at every pass: a session that was renamed, or a pane that moved, cannot be seen in /proc.
 
 use std::ffi::OsString;
@@ -148,6 +151,11 @@ impl TmuxProbe for ProcTmux {
         }
     }
 
+    fn directory(&mut self, pid: Pid) -> Option<String> {
+        let link = std::fs::read_link(self.proc.path_of(&format!("{pid}/cwd"))).ok()?;
+        link.into_os_string().into_string().ok()
+    }
+
     fn machine(&mut self) -> Result<Machine, ProbeError> {
         self.name = "meminfo".to_owned();
         self.proc.read(&self.name, &mut self.buffer)?;
@@ -239,7 +247,10 @@ mod tests {
         assert_eq!(stat.pid, this);
         assert!(stat.rss_pages > 0 && stat.start_ticks > 0);
         assert!(matches!(probe.io(this).unwrap(), IoReading::Read(_)));
+        let here = std::env::current_dir().unwrap();
+        assert_eq!(probe.directory(this).as_deref(), here.to_str());
         let nobody = Pid(u32::MAX);
+        assert_eq!(probe.directory(nobody), None);
         assert_eq!(probe.stat(nobody).unwrap(), None);
         assert_eq!(probe.io(nobody).unwrap(), IoReading::Gone);
         let machine = probe.machine().unwrap();

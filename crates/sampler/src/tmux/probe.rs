@@ -32,6 +32,11 @@ pub trait TmuxProbe: Send {
     /// When it may be read and cannot be.
     fn io(&mut self, pid: Pid) -> Result<IoReading, ProbeError>;
 
+    /// The folder that one process works in, if that can be told.
+    fn directory(&mut self, _pid: Pid) -> Option<String> {
+        None
+    }
+
     /// The machine's memory and cores.
     ///
     /// # Errors

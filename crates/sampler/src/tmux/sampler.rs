@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use event::{AgentSample, Event, Resources, State, Text, Time};
+use event::{Resources, State, Text, Time};
 
 use super::accounts::{Accounts, Frame};
 use super::ledger::Ledger;
@@ -13,7 +13,7 @@ use super::scan::Scan;
 use super::sessions::{Agent, AgentSelector, Hold, Identity};
 use super::tree::Root;
 use crate::error::in_one_line;
-use crate::{Activity, Clock, Pass, ProbeError, SampleError, Sampler};
+use crate::{Activity, Clock, Life, Pass, ProbeError, Registry, SampleError, Sampler, Seen};
 
 /// The most names in the startup summary.
 const NAMES_SHOWN_MAX: usize = 10;
@@ -21,6 +21,7 @@ const NAMES_SHOWN_MAX: usize = 10;
 /// Samples the agents that live in tmux.
 pub struct TmuxSampler<P> {
     selector: AgentSelector,
+    registry: Registry,
     probe: P,
     clock: Arc<dyn Clock>,
     scan: Scan,
@@ -45,6 +46,7 @@ impl<P: TmuxProbe> TmuxSampler<P> {
     pub fn new(selector: AgentSelector, probe: P, clock: Arc<dyn Clock>) -> Self {
         Self {
             selector,
+            registry: Registry::default(),
             probe,
             clock,
             scan: Scan::default(),
@@ -54,6 +56,12 @@ impl<P: TmuxProbe> TmuxSampler<P> {
             read_at: None,
             network_notice: Notice::Due,
         }
+    }
+
+    /// Makes its samples with what this registry knows of the agents, and tells it what it sees.
+    #[must_use]
+    pub fn with_registry(self, registry: Registry) -> Self {
+        Self { registry, ..self }
     }
 
     /// The agents of this pass: those that tmux and the configuration tell, and those that just stopped.
@@ -96,7 +104,8 @@ impl<P: TmuxProbe> TmuxSampler<P> {
         let named = self.selector.named_identities();
         let absent = named.filter(|named| self.present.iter().all(|present| present.name != named.name));
         for identity in self.present.iter().cloned().chain(absent) {
-            pass.events.push(sample(time, identity, State::Unknown, Resources::default()));
+            let seen = seen(identity, Life::Unseen, None);
+            pass.events.push(self.registry.sample(time, &seen, Resources::default()));
         }
         SampleError::new(what, error.kind(), error)
     }
@@ -125,17 +134,20 @@ fn ticks(since_boot: Duration, units: Units) -> u64 {
     u64::try_from(ticks).unwrap_or(u64::MAX)
 }
 
-fn sample(time: Time, identity: Identity, state: State, resources: Resources) -> Event {
-    Event::AgentSample(AgentSample {
-        time,
-        host: None,
-        agent_name: identity.name,
-        role: identity.role,
-        tool: identity.tool,
-        runtime: Text::const_new("tmux"),
-        state,
-        resources,
-    })
+fn seen(identity: Identity, life: Life, directory: Option<Text>) -> Seen {
+    let Identity { name, role, tool } = identity;
+    Seen { name, role, tool, runtime: Text::const_new("tmux"), life, directory }
+}
+
+/// Whether it runs, and since its oldest session was made.
+fn life(agent: &Agent, state: State) -> Life {
+    let oldest = agent.sessions.iter().map(|session| session.created).min();
+    let since = oldest.and_then(|seconds| i64::try_from(seconds).ok()?.checked_mul(1_000_000));
+    match (state, agent.hold) {
+        (State::Stopped, _) => Life::Stopped,
+        (_, Hold::Taken) => Life::Unseen,
+        (_, Hold::Own) => Life::Runs { since: since.map(Time::from_micros) },
+    }
 }
 
 impl<P: TmuxProbe> Sampler for TmuxSampler<P> {
@@ -174,7 +186,10 @@ impl<P: TmuxProbe> Sampler for TmuxSampler<P> {
         }
         self.give_notice();
         for (agent, (state, resources)) in agents.into_iter().zip(numbers) {
-            pass.events.push(sample(time, agent.identity, state, resources));
+            let directory = agent.roots.first().and_then(|(_, root)| self.probe.directory(*root));
+            let life = life(&agent, state);
+            let seen = seen(agent.identity, life, directory.map(Text::new));
+            pass.events.push(self.registry.sample(time, &seen, resources));
         }
         Ok(Activity::Sampled)
     }

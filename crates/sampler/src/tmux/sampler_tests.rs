@@ -3,6 +3,8 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::Mutex;
 
+use event::{AgentSample, AgentState, Event};
+
 use super::*;
 use crate::ManualClock;
 use crate::proc::pid_io::PidIo;
@@ -173,6 +175,32 @@ fn every_session_is_an_agent_and_gets_its_own_tree() {
     let second = theatre.samples(&scene(30, 105));
     let unknown = State::Unknown;
     assert_eq!(second, [short("a1", unknown, Some(25.0), 41), short("a10", unknown, Some(100.0), 70)]);
+}
+
+#[test]
+fn what_an_agent_says_is_in_its_samples_for_as_long_as_its_session_lives() {
+    let mut theatre = Theatre::new(AgentSelector::default());
+    let registry = Registry::default();
+    theatre.sampler = theatre.sampler.with_registry(registry.clone());
+    let scene = |created: u64| {
+        let mut scene = Scene::default().session(0, "zen", &[20]).process(10, 1, 0).process(20, 10, 0);
+        scene.sessions.iter_mut().flatten().for_each(|session| session.key.created = created);
+        scene
+    };
+    let began = 1_767_323_040;
+    let say = |seconds: i64, state: State| {
+        let time = Time::from_micros((began + seconds) * 1_000_000);
+        registry.hear(&AgentState { time, agent_name: "zen".into(), state, ..AgentState::default() });
+    };
+    let created = |seconds: i64| scene(u64::try_from(began + seconds).unwrap());
+    say(-1, State::Stuck);
+    assert_eq!(theatre.samples(&created(0))[0].1, State::Unknown, "that was said in another session");
+    say(2, State::Working);
+    assert_eq!(theatre.samples(&created(0))[0].1, State::Working);
+    let (_, broken, _) = theatre.pass(&created(0).broken(Broken::Tmux));
+    assert_eq!((broken[0].state, broken[0].resources), (State::Working, Resources::default()));
+    assert_eq!(theatre.samples(&created(3))[0].1, State::Unknown, "the session was made anew");
+    assert_eq!(theatre.samples(&Scene::default())[0].1, State::Stopped);
 }
 
 #[test]

@@ -165,6 +165,12 @@ pub(crate) fn scheduled_ms(pid: u32) -> f64 {
     text.split(' ').next().unwrap().parse::<f64>().unwrap() / 1e6
 }
 
+/// How much CPU time of its own the kernel says that a process used, milliseconds, in whole ticks.
+pub(crate) fn own_ms(pid: u32) -> f64 {
+    let stat = std::fs::read(format!("/proc/{pid}/stat")).unwrap();
+    pid_stat::parse(&stat).unwrap().own_ticks as f64 * 1e3 / rustix::param::clock_ticks_per_second() as f64
+}
+
 /// The sum of the four times that the shell's `times` prints, such as `0m0.010000s 0m0.020000s`, milliseconds.
 pub(crate) fn times_ms(text: &str) -> f64 {
     let ms = |word: &str| {

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::cli::{Cli, ConfigCommand, Format, FormatArgs};
 use crate::config::catalogue::Exposure;
-use crate::config::{CATALOGUE, Config, RawConfig, Setting, default_data_dir, default_path};
+use crate::config::{CATALOGUE, Config, RawConfig, Setting, agents, default_data_dir, default_path};
 use crate::failure::Failure;
 use crate::output::{self, Sheet};
 
@@ -70,7 +70,7 @@ fn template() -> String {
         }
         text.push_str(&format!("\n# {}\n# {name} = {}\n", setting.help, example(setting)));
     }
-    text
+    text + &agents::template()
 }
 
 fn example(setting: &Setting) -> String {
@@ -82,7 +82,8 @@ fn example(setting: &Setting) -> String {
 
 fn show(cli: &Cli, args: &FormatArgs) -> Result<(), Failure> {
     let raw = crate::gather(cli)?;
-    let shown: Vec<_> = CATALOGUE.iter().map(|setting| (setting.key, printable(&raw, setting))).collect();
+    let settings = CATALOGUE.iter().map(|setting| (setting.key.to_owned(), printable(&raw, setting)));
+    let shown: Vec<_> = settings.chain(agents_shown(&raw)).collect();
     if args.format == Format::Json {
         let settings: Vec<_> = shown
             .iter()
@@ -92,9 +93,21 @@ fn show(cli: &Cli, args: &FormatArgs) -> Result<(), Failure> {
     }
     let rows = shown
         .into_iter()
-        .map(|(key, (value, origin))| vec![key.to_owned(), value.unwrap_or_default(), origin])
+        .map(|(key, (value, origin))| vec![key, value.unwrap_or_default(), origin])
         .collect();
     Sheet { columns: ["setting", "value", "from"].map(str::to_owned).to_vec(), rows }.print(args.format)
+}
+
+/// The values of each agent under its name, and where they came from.
+fn agents_shown(raw: &RawConfig) -> impl Iterator<Item = (String, (Option<String>, String))> {
+    let file = raw.file().map(|path| path.display().to_string()).unwrap_or_default();
+    raw.agents().iter().flat_map(move |agent| {
+        let file = file.clone();
+        let shown = move |(key, value): (&str, &str)| {
+            (format!("agents.{}.{key}", agent.name), (Some(value.to_owned()), file.clone()))
+        };
+        agents::values(agent).map(shown)
+    })
 }
 
 /// A setting's value, without secrets, and where it came from.

@@ -15,6 +15,7 @@ pub(crate) mod query;
 pub(crate) mod record;
 pub(crate) mod replay;
 pub(crate) mod run;
+pub(crate) mod stats;
 pub(crate) mod status;
 pub(crate) mod verify;
 

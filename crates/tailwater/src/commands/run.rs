@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use event::HostName;
 use eventlog::{EventLog, Trims};
-use sampler::{PaceSettings, PacedSampler, Registry, Sampler, SystemClock};
+use sampler::{Jitter, PaceSettings, PacedSampler, Registry, Sampler, SystemClock};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
@@ -22,7 +22,7 @@ use crate::failure::{Failure, chain};
 use crate::http::Http;
 use crate::output;
 use crate::projection;
-use crate::service::{Service, blocking};
+use crate::service::{Intake, Service, blocking};
 use crate::watch;
 
 /// How long a sampler in the middle of a pass is waited for.
@@ -39,10 +39,14 @@ pub(crate) async fn run(config: &Config) -> Result<(), Failure> {
     let stop = CancellationToken::new();
     crate::signals::cancel_on_signal(stop.clone());
     let listener = server::bind(&config.data_dir)?;
-    let registry = Registry::default();
+    let agents = {
+        let (config, log) = (config.clone(), log.clone());
+        blocking(move || crate::sources::agents(&config, &log)).await?
+    };
+    let registry = agents.registry.clone();
     let mut samplers = build_samplers(config, &registry)?;
     let (http, bound) = match config.http {
-        Some(serving) => Some(Http::bind(serving, &log).await).unzip(),
+        Some(serving) => Some(Http::bind(serving, Intake::new(log.clone(), registry.clone())).await).unzip(),
         None => (None, None),
     };
     announce(config, &log, &mut samplers, http.as_deref())?;
@@ -52,9 +56,10 @@ pub(crate) async fn run(config: &Config) -> Result<(), Failure> {
         running.push(crate::sources::transcripts(transcripts, foreign_host(&log)?, &registry, &log)?);
     }
     let (projecting, projection) = projection::start(config, &log, &stop).await?;
-    let statuses = running.iter().map(PacedSampler::status).collect();
+    let statuses: Vec<_> = running.iter().map(PacedSampler::status).collect();
+    let _hangs = AbortOnDropHandle::new(tokio::spawn(watch::tell_hangs(statuses.clone())));
     let opened = Opened { log: log.clone(), usage };
-    let service = Service::of_daemon(opened, projecting, statuses, config).with_http(http.clone());
+    let service = Service::of_daemon(opened, projecting, (statuses, agents), config).with_http(http.clone());
     let clients = tokio::spawn(server::serve(listener, Arc::new(service), stop.clone()));
     let serving = http.map(|http| http.start(bound.flatten(), stop.clone()));
     stop.cancelled().await;
@@ -90,7 +95,7 @@ fn build_samplers(config: &Config, registry: &Registry) -> Result<Vec<PacedSourc
         samplers.push((crate::sources::host(&this_host()?)?, host.interval));
     }
     if let Some(tmux) = &config.tmux {
-        samplers.push((crate::sources::tmux(tmux)?, tmux.interval));
+        samplers.push((crate::sources::tmux(tmux, registry)?, tmux.interval));
     }
     if let Some(docker) = &config.docker {
         samplers.push((crate::sources::docker(docker, registry), docker.interval));
@@ -103,7 +108,7 @@ fn start_samplers(log: &EventLog, samplers: Vec<PacedSource>) -> Result<Vec<Pace
     samplers
         .into_iter()
         .map(|(sampler, interval)| {
-            let settings = PaceSettings { interval, host: host.clone() };
+            let settings = PaceSettings { interval, jitter: Jitter::random(), host: host.clone() };
             PacedSampler::start(sampler, settings, Arc::new(SystemClock), Arc::new(log.clone()))
                 .map_err(|error| Failure::error(chain(&error)))
         })

@@ -214,14 +214,18 @@ fn ingest(it: &IngestObject) -> Vec<(String, String)> {
     fields
 }
 
-/// A sampler in a line: its state, when it ran last, and its error.
+/// A sampler in a line: its state, when it ran last, how long that took, what it brought, and its error.
 fn sampler(sampler: &Value) -> (String, String) {
     let text = |field: &str| sampler.get(field).and_then(Value::as_str).unwrap_or_default();
     let mut state = text("state").to_owned();
-    for (label, field) in [("last run", "last_run"), ("error", "error")] {
-        if !text(field).is_empty() {
-            state = format!("{state}; {label} {}", text(field));
-        }
+    if !text("last_run").is_empty() {
+        state.push_str(&format!("; last run {}{}", text("last_run"), last_pass(sampler)));
+    }
+    if let Some(missed) = sampler.get("missed_ticks").and_then(Value::as_u64).filter(|missed| *missed > 0) {
+        state.push_str(&format!("; {} missed", output::counted(missed, "tick")));
+    }
+    if !text("error").is_empty() {
+        state.push_str(&format!("; error {}", text("error")));
     }
     if let Some(progress) = sampler.get("progress").and_then(Value::as_object) {
         let number = |field: &str| progress.get(field).and_then(Value::as_u64).unwrap_or_default();
@@ -232,9 +236,32 @@ fn sampler(sampler: &Value) -> (String, String) {
     (format!("sampler.{}", text("name")), state)
 }
 
+/// ` in 2.3 ms, 12 events`, as far as it is known.
+fn last_pass(sampler: &Value) -> String {
+    let seconds = sampler.get("last_duration_seconds").and_then(Value::as_f64);
+    let took = seconds.map(|seconds| format!(" in {:.1} ms", seconds * 1e3)).unwrap_or_default();
+    let events = sampler.get("events").and_then(Value::as_u64);
+    let events = events.map(|events| format!(", {}", output::counted(events, "event"))).unwrap_or_default();
+    took + &events
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_sampler_is_a_line() {
+        let line = |it: Value| sampler(&it).1;
+        let host = serde_json::json!({
+            "name": "host", "state": "ok", "last_run": "T", "error": null, "last_duration_seconds": 0.00234,
+            "running_seconds": null, "missed_ticks": 0, "events": 1, "events_total": 9,
+        });
+        assert_eq!(line(host.clone()), "ok; last run T in 2.3 ms, 1 event");
+        let mut hangs = host;
+        hangs["missed_ticks"] = 1_200.into();
+        hangs["error"] = "it hangs".into();
+        assert_eq!(line(hangs), "ok; last run T in 2.3 ms, 1 event; 1,200 ticks missed; error it hangs");
+    }
 
     #[test]
     fn progress_is_one_short_line() {

@@ -127,14 +127,14 @@ pub const CATALOGUE: &[Setting] = &[
         "how many events a second each client may send by HTTP, ten seconds' worth at once; none: any number",
     ),
     plain("host.enabled", &["TAILWATER_HOST_ENABLED"], Some("true"), "whether to sample this machine"),
-    plain("host.interval", &["TAILWATER_HOST_INTERVAL"], Some("5s"), "how often, from 100ms to 1h"),
+    plain("host.interval", &["TAILWATER_HOST_INTERVAL"], Some("10s"), "how often, from 1s to 1h"),
     plain(
         "tmux.enabled",
         &["TAILWATER_TMUX_ENABLED"],
         Some("true"),
         "whether to sample tmux sessions as agents",
     ),
-    plain("tmux.interval", &["TAILWATER_TMUX_INTERVAL"], Some("5s"), "how often, from 100ms to 1h"),
+    plain("tmux.interval", &["TAILWATER_TMUX_INTERVAL"], Some("10s"), "how often, from 1s to 1h"),
     plain(
         "tmux.sessions",
         &["TAILWATER_TMUX_SESSIONS"],
@@ -184,7 +184,7 @@ pub const CATALOGUE: &[Setting] = &[
         Some("true"),
         "whether to sample containers as agents and systems; where there is no engine, nothing is",
     ),
-    plain("docker.interval", &["TAILWATER_DOCKER_INTERVAL"], Some("10s"), "how often, from 100ms to 1h"),
+    plain("docker.interval", &["TAILWATER_DOCKER_INTERVAL"], Some("10s"), "how often, from 1s to 1h"),
     plain(
         "docker.socket",
         &["TAILWATER_DOCKER_SOCKET"],

@@ -7,7 +7,7 @@ use sampler::{AgentPattern, SystemPattern};
 
 use crate::failure::chain;
 
-use super::meaning::{flag, interval, optional, required};
+use super::meaning::{flag, optional, required, sampling_interval};
 use super::raw::{ConfigError, RawConfig};
 
 /// Where an engine listens that runs as root.
@@ -35,7 +35,7 @@ impl DockerSampling {
         let agents = |text: &str| AgentPattern::new(text).map_err(|error| chain(&error));
         let systems = |text: &str| SystemPattern::new(text).map_err(|error| chain(&error));
         let sampling = Self {
-            interval: required(raw, "docker.interval", interval)?,
+            interval: required(raw, "docker.interval", sampling_interval)?,
             socket: optional(raw, "docker.socket", socket)?.unwrap_or_else(|| default_socket(variable)),
             agents: required(raw, "docker.agents", |text| unless_empty(text, agents))?,
             systems: required(raw, "docker.systems", |text| unless_empty(text, systems))?,

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use event::span;
+use sampler::ConfiguredAgent;
 use sampler::tmux::SessionPattern;
 use serde::{Deserialize, Serialize};
 
@@ -47,6 +48,8 @@ pub struct Config {
     pub transcripts: Option<TranscriptSampling>,
     /// Sampling containers, if it is wanted.
     pub docker: Option<DockerSampling>,
+    /// The agents that are known by name.
+    pub agents: Vec<ConfiguredAgent>,
 }
 
 /// How what an outage has left is filled.
@@ -110,6 +113,7 @@ impl Config {
             tmux: tmux_sampling(raw)?,
             transcripts: TranscriptSampling::new(raw, &variable)?,
             docker: DockerSampling::new(raw, &variable)?,
+            agents: raw.agents().to_vec(),
         })
     }
 
@@ -121,13 +125,13 @@ impl Config {
 }
 
 fn host_sampling(raw: &RawConfig) -> Result<Option<HostSampling>, ConfigError> {
-    let interval = required(raw, "host.interval", interval)?;
+    let interval = required(raw, "host.interval", sampling_interval)?;
     Ok(required(raw, "host.enabled", flag)?.then_some(HostSampling { interval }))
 }
 
 fn tmux_sampling(raw: &RawConfig) -> Result<Option<TmuxSampling>, ConfigError> {
     let sampling = TmuxSampling {
-        interval: required(raw, "tmux.interval", interval)?,
+        interval: required(raw, "tmux.interval", sampling_interval)?,
         sessions: required(raw, "tmux.sessions", |text| Ok(names(text)))?,
         pattern: optional(raw, "tmux.pattern", pattern)?,
         socket: optional(raw, "tmux.socket", |text| Ok(text.to_owned()))?,
@@ -207,6 +211,13 @@ pub(super) fn interval(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| format!("{text:?} is not a length of time from 100ms to 1h, such as 500ms, 5s or 1m"))
 }
 
+/// How often a source is sampled: from a second to an hour.
+pub(super) fn sampling_interval(text: &str) -> Result<Duration, String> {
+    span::parse(text)
+        .filter(|span| (Duration::from_secs(1)..=Duration::from_secs(3_600)).contains(span))
+        .ok_or_else(|| format!("{text:?} is not a length of time from 1s to 1h, such as 5s or 1m"))
+}
+
 pub(super) fn names(text: &str) -> Vec<String> {
     text.split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect()
 }
@@ -241,7 +252,7 @@ mod tests {
         let defaults = projector::Settings::default();
         assert_eq!(config.backlog, Backlog { lanes: defaults.backlog_lanes, rate: defaults.backlog_rate });
         assert_eq!(config.halt_retry, Duration::from_secs(60));
-        assert_eq!(config.host, Some(HostSampling { interval: Duration::from_secs(5) }));
+        assert_eq!(config.host, Some(HostSampling { interval: Duration::from_secs(10) }));
         assert!(config.tmux.is_some());
     }
 
@@ -271,7 +282,8 @@ mod tests {
         check("server.listen", "0.0.0.0:9470", "not of this machine alone");
         check("server.rate", "0", "neither none nor");
         check("host.enabled", "yes", "neither true nor false");
-        check("host.interval", "0s", "from 100ms to 1h");
+        check("host.interval", "999ms", "from 1s to 1h");
+        check("tmux.interval", "61m", "from 1s to 1h");
         check("tmux.pattern", "(", "no regular expression");
         check("tmux.pattern", "a.*", "agent");
         for (key, bad) in [

@@ -3,6 +3,7 @@
 //! [`catalogue`] lists every setting once, with its default and its meaning. [`RawConfig`] gathers what was
 //! typed and remembers where; [`Config`] is what is meant. `config show`, `check` and `init` walk the catalogue.
 
+pub mod agents;
 mod bounds;
 pub mod catalogue;
 mod docker;

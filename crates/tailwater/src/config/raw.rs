@@ -6,8 +6,10 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use sampler::ConfiguredAgent;
 use thiserror::Error;
 
+use super::agents;
 use super::catalogue::{self, CATALOGUE, Setting};
 
 /// Where a value came from.
@@ -53,6 +55,8 @@ pub struct RawConfig {
     /// What the flags have replaced.
     beneath: BTreeMap<&'static str, RawValue>,
     file: Option<PathBuf>,
+    /// The agents, each of them sound: no flag and no variable tells of them.
+    agents: Vec<ConfiguredAgent>,
 }
 
 /// A configuration that means nothing.
@@ -89,6 +93,16 @@ pub enum ConfigError {
         key: &'static str,
         /// Where its value came from.
         origin: Origin,
+        /// What is wrong with it, and what it must be.
+        problem: String,
+    },
+    /// An agent is not what it must be.
+    #[error("the configuration file {path}, {agent}: {problem}")]
+    Agent {
+        /// Which file.
+        path: PathBuf,
+        /// Which agent.
+        agent: String,
         /// What is wrong with it, and what it must be.
         problem: String,
     },
@@ -191,6 +205,12 @@ impl RawConfig {
         self.file.as_deref()
     }
 
+    /// The agents that the file tells.
+    #[must_use]
+    pub fn agents(&self) -> &[ConfiguredAgent] {
+        &self.agents
+    }
+
     fn set(&mut self, setting: &'static Setting, value: RawValue) {
         self.values.insert(setting.key, value);
     }
@@ -203,6 +223,11 @@ impl RawConfig {
         };
         for (name, value) in table {
             match value {
+                value if name == agents::ARRAY => {
+                    let (sound, mut others) = agents::read(path, &value);
+                    self.agents = sound;
+                    problems.append(&mut others);
+                }
                 toml::Value::Table(inner) => {
                     for (inner_name, value) in inner {
                         let key = format!("{name}.{inner_name}");
@@ -294,7 +319,7 @@ mod tests {
         assert_eq!(value(&raw, "log.sync"), "os from file");
         assert_eq!(value(&raw, "host.interval"), "2s from variable TAILWATER_HOST_INTERVAL");
         assert_eq!(value(&raw, "tmux.sessions"), "a,b from file");
-        assert_eq!(value(&raw, "tmux.interval"), "5s from default");
+        assert_eq!(value(&raw, "tmux.interval"), "10s from default");
         assert_eq!(value(&raw, "data_dir"), "/x from flag --data-dir");
         assert_eq!(raw.get("database.url"), None);
         assert_eq!((raw.beneath("data_dir"), raw.beneath("log.sync")), (None, raw.get("log.sync")));
@@ -336,5 +361,6 @@ mod tests {
         check("colour = 1", "unknown setting colour");
         check("[log]\n\nsync = ", "line 3:");
         check("[log]\nsync = 1979-05-27", "must be text");
+        check("[[agents]]\nname = \"zen\"\nrole = 5", "agent zen: key role: must be text");
     }
 }

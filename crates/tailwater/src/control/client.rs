@@ -29,6 +29,7 @@ const fn lost(task: &Task) -> &'static str {
         Task::Version
         | Task::Status
         | Task::Metrics
+        | Task::Stats
         | Task::LogStat
         | Task::Project { .. }
         | Task::Quarantine { .. }

@@ -25,7 +25,7 @@ use crate::selection::{Place, Selection};
 use crate::service::{Begin, Mend, QuarantineAction, ReplayTask};
 
 /// The version of this protocol.
-pub(crate) const PROTOCOL: u32 = 5;
+pub(crate) const PROTOCOL: u32 = 6;
 
 /// The most bytes of a request line.
 pub(crate) const REQUEST_LINE_BYTES_MAX: u64 = 64 * 1024;
@@ -57,6 +57,8 @@ pub(crate) enum Task {
     Status,
     /// Tell it as metrics.
     Metrics,
+    /// Tell which agents there are, and what they do.
+    Stats,
     /// Measure the log.
     LogStat,
     /// Project into a database until everything that is in the log now is there, or for ever.
@@ -137,6 +139,7 @@ impl Task {
             Self::Version
             | Self::Status
             | Self::Metrics
+            | Self::Stats
             | Self::LogStat
             | Self::Project { .. }
             | Self::Replay(_)

@@ -25,7 +25,7 @@ pub(super) fn look(subject: &Subject) -> Vec<Finding> {
     let told = engine.version().and_then(|version| Ok((version, engine.containers()?)));
     let mut findings = vec![match told {
         Ok((Some(version), DockerListing::Containers(containers))) => {
-            let selector = sources::container_selector(sampling);
+            let selector = sources::container_selector(sampling, &subject.config.agents);
             let finding = listed(&sampling.socket, &version, &containers.items, &selector);
             match containers.problems.first() {
                 None => finding,

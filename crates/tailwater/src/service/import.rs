@@ -1,8 +1,9 @@
 //! Importing NDJSON: one chunk of a larger input, all of it or nothing.
 
-use eventlog::{AppendError, Batch, EventLog, Order};
+use eventlog::{AppendError, Batch, Order};
 use serde::{Deserialize, Serialize};
 
+use super::Intake;
 use super::record::read_events;
 use crate::failure::{Failure, chain};
 
@@ -29,7 +30,7 @@ pub(crate) struct ImportAnswer {
 /// When a line is invalid and `skip_invalid` is not set, or the log does not take the events: nothing of the chunk
 /// is kept. Lines are counted from `lines_before` on.
 pub(super) fn import(
-    log: &EventLog,
+    intake: &Intake,
     ndjson: &[u8],
     lines_before: u64,
     skip_invalid: bool,
@@ -40,7 +41,7 @@ pub(super) fn import(
         return Ok(ImportAnswer { skipped, ..ImportAnswer::default() });
     }
     let outcome =
-        log.append(Batch { events, order: Order::Import, ..Batch::default() }).map_err(|error| {
+        intake.append(Batch { events, order: Order::Import, ..Batch::default() }).map_err(|error| {
             let fate = match error {
                 // NOTE: a failed fsync leaves open what of it is on the disk; recovery decides.
                 AppendError::Failed(_) => "the part that was under way was not acknowledged",

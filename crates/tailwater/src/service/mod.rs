@@ -1,10 +1,12 @@
 //! What whoever holds the log does for the commands: the daemon for its clients, a lone command for itself.
 
 mod import;
+mod intake;
 mod project;
 mod quarantine;
 mod record;
 mod replay;
+mod stats;
 mod status;
 mod upkeep;
 mod verify;
@@ -28,12 +30,14 @@ use crate::http::Http;
 use crate::render::Style;
 
 pub(crate) use import::ImportAnswer;
+pub(crate) use intake::Intake;
 pub(crate) use project::{Live, LogProjector, ProjectAnswer, projector};
 pub(crate) use quarantine::{
     DropAnswer, QuarantineAction, QuarantineRow, RetryAnswer, ShowAnswer, Which, retry_what_is_known_now,
 };
 pub(crate) use record::record;
 pub(crate) use replay::{Extent, JobObject, ReplayPlan, ReplayTask, Replays};
+pub(crate) use stats::{Agents, day_before, recall_states};
 pub(crate) use status::HoleObject;
 pub(crate) use status::{
     LogStatAnswer, MetricsAnswer, ProjectionObject, RangeObject, StatusAnswer, UsageObject,
@@ -50,6 +54,7 @@ pub(crate) struct Service {
     /// Whether this process projects by itself, and into what.
     projecting: Projecting,
     samplers: Vec<sampler::StatusHandle>,
+    agents: Agents,
     migrate: store::Migrate,
     retention: Retention,
     replays: Replays,
@@ -74,12 +79,13 @@ impl Service {
     pub(crate) fn of_daemon(
         opened: Opened,
         projecting: Projecting,
-        samplers: Vec<sampler::StatusHandle>,
+        samplers: (Vec<sampler::StatusHandle>, Agents),
         config: &Config,
     ) -> Self {
-        let Opened { log, usage } = opened;
+        let (Opened { log, usage }, (samplers, agents)) = (opened, samplers);
         let (migrate, retention) = (config.migrate, config.retention.clone());
-        Self { log, usage, projecting, samplers, migrate, retention, replays: Replays::default(), http: None }
+        let replays = Replays::default();
+        Self { log, usage, projecting, samplers, agents, migrate, retention, replays, http: None }
     }
 
     /// The same with its HTTP server, if it has one.
@@ -92,7 +98,16 @@ impl Service {
     #[must_use]
     pub(crate) fn of_command(opened: Opened, config: &Config) -> Self {
         let projecting = if config.database.is_some() { Projecting::Idle } else { Projecting::Disabled };
-        Self::of_daemon(opened, projecting, Vec::new(), config)
+        let agents = crate::sources::agents_of_log(config, &opened.log);
+        Self::of_daemon(opened, projecting, (Vec::new(), agents), config)
+    }
+}
+
+impl Service {
+    /// Where events of callers go.
+    #[must_use]
+    pub(crate) fn intake(&self) -> Intake {
+        Intake::new(self.log.clone(), self.agents.registry.clone())
     }
 }
 
@@ -106,12 +121,13 @@ impl Handler for Service {
     ) -> Result<Value, Failure> {
         match task {
             Task::Record { skip_invalid, .. } => {
-                let log = self.log.clone();
-                blocking(move || record(&log, &body, skip_invalid)).await.and_then(answer)
+                let intake = self.intake();
+                blocking(move || record(&intake, &body, skip_invalid)).await.and_then(answer)
             }
             Task::Version => answer(env!("CARGO_PKG_VERSION")),
             Task::Status => answer(self.status().await?),
             Task::Metrics => answer(self.metrics().await?),
+            Task::Stats => answer(self.stats().await?),
             Task::LogStat => answer(self.log_stat().await?),
             Task::Project { database_url, until_head, backlog, retention } => {
                 answer(self.project(&database_url, until_head, (backlog, retention), output, stop).await?)
@@ -126,8 +142,8 @@ impl Handler for Service {
             }
             Task::LogExport { selection } => answer(self.export(selection, output, stop).await?),
             Task::Import { lines_before, skip_invalid, .. } => {
-                let log = self.log.clone();
-                let work = move || import::import(&log, &body, lines_before, skip_invalid);
+                let intake = self.intake();
+                let work = move || import::import(&intake, &body, lines_before, skip_invalid);
                 blocking(work).await.and_then(answer)
             }
             Task::VerifyDatabase { database_url, mend, retention } => {

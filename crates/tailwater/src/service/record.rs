@@ -3,9 +3,10 @@
 use event::Event;
 use event::json::{self, ParseError};
 use event::limits::REQUEST_BYTES_MAX;
-use eventlog::{AppendError, EventLog};
+use eventlog::AppendError;
 use serde::Serialize;
 
+use super::Intake;
 use crate::failure::{Failure, chain};
 
 /// The answer to `record`. Other tools build on the first three.
@@ -29,7 +30,7 @@ pub(crate) struct RecordAnswer {
 ///
 /// # Errors
 /// When a line is invalid and `skip_invalid` is not set, or the log does not take the events: nothing is kept.
-pub(crate) fn record(log: &EventLog, ndjson: &[u8], skip_invalid: bool) -> Result<RecordAnswer, Failure> {
+pub(crate) fn record(intake: &Intake, ndjson: &[u8], skip_invalid: bool) -> Result<RecordAnswer, Failure> {
     if ndjson.len() > REQUEST_BYTES_MAX {
         return Err(Failure::error(format!(
             "the request has more than {REQUEST_BYTES_MAX} bytes: record it in several parts; nothing was recorded"
@@ -41,7 +42,7 @@ pub(crate) fn record(log: &EventLog, ndjson: &[u8], skip_invalid: bool) -> Resul
         return Ok(RecordAnswer { skipped, ..RecordAnswer::default() });
     }
     let accepted = events.len() as u64;
-    let outcome = log.append(events).map_err(|error| refused(&error))?;
+    let outcome = intake.append(events).map_err(|error| refused(&error))?;
     Ok(RecordAnswer {
         accepted,
         first_position: (outcome.events > 0).then_some(outcome.first.0),

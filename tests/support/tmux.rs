@@ -1,0 +1,37 @@
+//! A tmux server of a test's own.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// The server; it ends with this value.
+pub struct Tmux {
+    socket: PathBuf,
+}
+
+impl Tmux {
+    /// A server with a socket in this folder; it starts with its first session.
+    pub fn new(folder: &Path) -> Self {
+        Self { socket: folder.join("tmux") }
+    }
+
+    pub fn socket(&self) -> &Path {
+        &self.socket
+    }
+
+    /// Makes a session that runs this command.
+    pub fn session(&self, name: &str, command: &str) {
+        self.run(&["new-session", "-d", "-s", name, command]);
+    }
+
+    pub fn run(&self, arguments: &[&str]) {
+        let mut command = Command::new("tmux");
+        command.env_remove("TMUX").arg("-S").arg(&self.socket).args(["-f", "/dev/null"]).args(arguments);
+        assert!(command.status().unwrap().success(), "tmux {arguments:?}");
+    }
+}
+
+impl Drop for Tmux {
+    fn drop(&mut self) {
+        let _ = Command::new("tmux").arg("-S").arg(&self.socket).arg("kill-server").status();
+    }
+}
