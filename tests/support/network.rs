@@ -42,6 +42,8 @@ impl Network {
             network.ip(inside, &["address", "add", &format!("{address}/30"), "dev", &device]);
             network.ip(inside, &["link", "set", &device, "up"]);
         }
+        // NOTE: a namespace is born without a way to itself, and the daemon listens there.
+        network.ip(true, &["link", "set", "lo", "up"]);
         Some(network)
     }
 
