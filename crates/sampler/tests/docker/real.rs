@@ -93,32 +93,50 @@ fn a_busy_container_reads_what_the_kernel_gave_it_and_a_sleeping_one_zero() {
     docker.start("zen", &[], SLEEPS);
     let mut sampler = docker.sampler();
     let first = sampler.good_pass();
-    assert_eq!(first.names(), ["burn", "fifth", "zen"]);
+    assert_eq!(first.names(), NAMES);
     assert!(first.agents.iter().all(|agent| agent.resources.cpu_percent.is_none()), "{first:?}");
 
-    const INTERVALS: u32 = 5;
-    let names = ["burn", "fifth", "zen"];
-    let scheduled = || names.map(|name| docker.scheduled_ms(name));
-    let (began, before) = (Instant::now(), scheduled());
-    let mut told = [0.0; 3];
-    for _ in 0..INTERVALS {
-        let from = docker.scheduled_ms("burn");
-        wait_for("the burner to burn", || docker.scheduled_ms("burn") > from + 500.0);
-        let pass = sampler.good_pass();
-        for (sum, name) in told.iter_mut().zip(names) {
-            *sum += pass.numbers(name).cpu_percent.unwrap() / f64::from(INTERVALS);
+    // NOTE: the engine reads a container by a clock of its own, up to a second from ours. Where the machine is shared, a
+    // core is given by fits and starts, and the two can be told apart; a wrong account never agrees with the kernel's.
+    let mut disagreement = String::new();
+    for _ in 0..WINDOWS_MAX {
+        match docker.disagreement(&mut sampler) {
+            None => return,
+            Some(told) => disagreement = told,
         }
     }
-    let (after, elapsed_ms) = (scheduled(), began.elapsed().as_secs_f64() * 1e3);
-    // NOTE: 100, 20 and 0 on a machine with idle cores; on a busy one the kernel gives less, and that is what is so.
-    for (name, (told, (after, before))) in names.iter().zip(told.iter().zip(after.iter().zip(before))) {
-        let kernel = (after - before) / elapsed_ms * 100.0;
-        assert!((told - kernel).abs() <= 5.0, "{name}: told {told} %, the kernel gave {kernel} %");
+    panic!("{disagreement}");
+}
+
+const NAMES: [&str; 3] = ["burn", "fifth", "zen"];
+const WINDOWS_MAX: u32 = 8;
+const INTERVALS: u32 = 5;
+
+impl Docker {
+    /// Samples for some intervals; what the sampler tells otherwise than the kernel, beyond five points.
+    fn disagreement(&self, sampler: &mut Containers) -> Option<String> {
+        let scheduled = || NAMES.map(|name| self.scheduled_ms(name));
+        let (began, before) = (Instant::now(), scheduled());
+        let mut told = [0.0; 3];
+        for _ in 0..INTERVALS {
+            let from = self.scheduled_ms("burn");
+            wait_for("the burner to burn", || self.scheduled_ms("burn") > from + 500.0);
+            let pass = sampler.good_pass();
+            for (sum, name) in told.iter_mut().zip(NAMES) {
+                *sum += pass.numbers(name).cpu_percent.unwrap() / f64::from(INTERVALS);
+            }
+        }
+        let (after, elapsed_ms) = (scheduled(), began.elapsed().as_secs_f64() * 1e3);
+        let [burn, fifth, zen] = told;
+        assert!(burn <= 105.0, "one loop is one core: {burn}");
+        assert!(fifth <= 25.0, "it may have a fifth of a core: {fifth}");
+        assert!(zen < 1.0, "{zen}");
+        // NOTE: 100, 20 and 0 on a machine with idle cores; on a busy one the kernel gives less, and that is what is so.
+        let kernel: Vec<f64> =
+            after.iter().zip(before).map(|(after, before)| (after - before) / elapsed_ms * 100.0).collect();
+        let agrees = told.iter().zip(&kernel).all(|(told, kernel)| (told - kernel).abs() <= 5.0);
+        (!agrees).then(|| format!("{NAMES:?}: told {told:?} %, the kernel gave {kernel:?} %"))
     }
-    let [burn, fifth, zen] = told;
-    assert!(burn <= 105.0, "one loop is one core: {burn}");
-    assert!(fifth <= 25.0, "it may have a fifth of a core: {fifth}");
-    assert!(zen < 1.0, "{zen}");
 }
 
 /// The unit that the command line prints, in bytes.
