@@ -42,8 +42,9 @@ pub struct Accepted {
     pub skipped: Option<u64>,
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over references")]
-fn is_zero(number: &u64) -> bool {
+/// Whether there are none: such a field is left out.
+#[must_use]
+pub fn is_zero(number: &u64) -> bool {
     *number == 0
 }
 

@@ -18,7 +18,7 @@ mod serve;
 mod settings;
 mod tally;
 
-pub use intake::{Accepted, Intake, IntakeError, Teller};
+pub use intake::{Accepted, Intake, IntakeError, Teller, is_zero};
 pub use serve::Server;
 pub use settings::Settings;
 pub use tally::Tally;

@@ -152,18 +152,11 @@ impl Intake for LogIntake {
             Teller::Caller => eventlog::Teller::Anybody,
             Teller::Telemetry => eventlog::Teller::Telemetry,
         };
-        let accepted = events.len() as u64;
+        let offered = events.len() as u64;
         let (intake, batch) = (self.0.clone(), Batch { events, teller, ..Batch::default() });
         let appended = tokio::task::spawn_blocking(move || intake.append(batch)).await;
         let outcome = appended.unwrap_or(Err(AppendError::Closed)).map_err(|error| intake_error(&error))?;
-        let some = |position: event::Position| (outcome.events > 0).then_some(position.0);
-        Ok(Accepted {
-            accepted,
-            first_position: some(outcome.first),
-            last_position: some(outcome.last()),
-            known: outcome.usage_known,
-            skipped: None,
-        })
+        Ok(service::accepted(offered, &outcome))
     }
 }
 

@@ -7,8 +7,10 @@ use projector::State;
 use prometheus::{CounterVec, GaugeVec, Opts, Registry, TextEncoder};
 use sampler::{SamplerState, SamplerStatus};
 
+use usage::ledger::Counts;
+
 use crate::failure::{Failure, chain};
-use crate::service::{StatusAnswer, UsageObject};
+use crate::service::StatusAnswer;
 
 /// What the metrics are made of.
 #[derive(Clone, Copy, Debug)]
@@ -106,7 +108,7 @@ fn outage_start(it: &Snapshot<'_>) -> Option<f64> {
 /// What became of token usage, by fate.
 #[expect(clippy::cast_precision_loss, reason = "Prometheus knows no other numbers")]
 fn usage_fates(it: &Snapshot<'_>) -> Vec<Sample> {
-    let UsageObject { known, matched, superseded, unmatched, late, waiting: _ } = it.status.usage;
+    let Counts { known, matched, superseded, unmatched, late, waiting: _ } = it.status.usage;
     let fates = [
         ("known", known),
         ("matched", matched),

@@ -5,6 +5,8 @@ use std::time::Duration;
 use event::span;
 use serde_json::Value;
 
+use usage::ledger::Counts;
+
 use crate::access::{self, Missing};
 use crate::cli::{Format, StatusArgs, StatusFormat};
 use crate::config::Config;
@@ -12,7 +14,7 @@ use crate::control::Task;
 use crate::failure::Failure;
 use crate::http::IngestObject;
 use crate::output::{self, Sheet};
-use crate::service::{JobObject, MetricsAnswer, ProjectionObject, RangeObject, StatusAnswer, UsageObject};
+use crate::service::{JobObject, MetricsAnswer, ProjectionObject, RangeObject, StatusAnswer};
 
 /// How many ranges a person is shown; there are more while lanes work on a long backlog.
 const RANGES_SHOWN: usize = 4;
@@ -95,7 +97,7 @@ fn for_people(status: &StatusAnswer) -> Sheet {
 }
 
 /// What became of token usage, where there is something to tell.
-fn usage(it: &UsageObject) -> String {
+fn usage(it: &Counts) -> String {
     let fates = [
         (it.waiting, "waiting for a transcript"),
         (it.matched, "told by telemetry and a transcript"),

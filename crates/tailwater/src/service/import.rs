@@ -13,7 +13,7 @@ pub(crate) struct ImportAnswer {
     /// How many events were imported.
     pub imported: u64,
     /// How many more are token usage that the log knew as much of.
-    #[serde(default, skip_serializing_if = "super::record::is_zero")]
+    #[serde(default, skip_serializing_if = "server::is_zero")]
     pub known: u64,
     /// Where the first one lies; absent when there was none.
     pub first_position: Option<u64>,

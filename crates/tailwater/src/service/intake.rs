@@ -1,8 +1,9 @@
 //! Appending on behalf of those who tell of events: what agents say of themselves reaches the registry too.
 
-use event::{AgentState, Event};
+use event::{AgentState, Event, Position};
 use eventlog::{AppendError, AppendOutcome, Batch, EventLog};
 use sampler::Registry;
+use server::Accepted;
 
 /// The log, and the registry that hears what goes into it.
 #[derive(Clone)]
@@ -33,6 +34,18 @@ impl Intake {
 
     fn hear(&self, said: &[AgentState]) {
         said.iter().for_each(|said| self.registry.hear(said));
+    }
+}
+
+/// What a caller is told of so many events that were offered.
+pub(crate) fn accepted(offered: u64, outcome: &AppendOutcome) -> Accepted {
+    let there = |position: Position| (outcome.events > 0).then_some(position.0);
+    Accepted {
+        accepted: offered,
+        first_position: there(outcome.first),
+        last_position: there(outcome.last()),
+        known: outcome.usage_known,
+        skipped: None,
     }
 }
 

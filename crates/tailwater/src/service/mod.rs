@@ -30,7 +30,7 @@ use crate::http::Http;
 use crate::render::Style;
 
 pub(crate) use import::ImportAnswer;
-pub(crate) use intake::Intake;
+pub(crate) use intake::{Intake, accepted};
 pub(crate) use project::{Live, LogProjector, ProjectAnswer, projector};
 pub(crate) use quarantine::{
     DropAnswer, QuarantineAction, QuarantineRow, RetryAnswer, ShowAnswer, Which, retry_what_is_known_now,
@@ -39,9 +39,7 @@ pub(crate) use record::record;
 pub(crate) use replay::{Extent, JobObject, ReplayPlan, ReplayTask, Replays};
 pub(crate) use stats::{Agents, day_before, recall_states};
 pub(crate) use status::HoleObject;
-pub(crate) use status::{
-    LogStatAnswer, MetricsAnswer, ProjectionObject, RangeObject, StatusAnswer, UsageObject,
-};
+pub(crate) use status::{LogStatAnswer, MetricsAnswer, ProjectionObject, RangeObject, StatusAnswer};
 pub(crate) use upkeep::{AdoptAnswer, Damage, RepairAnswer, TrimAnswer, VerifyAnswer, repair_unopened};
 pub(crate) use verify::{DatabaseVerifyAnswer, ExtraRowObject, HourObject, Mend, Mended};
 pub(crate) use walk::{Begin, WalkAnswer};

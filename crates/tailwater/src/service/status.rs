@@ -32,36 +32,12 @@ pub(crate) struct StatusAnswer {
     /// What is known to be lost.
     pub gaps: Counted,
     /// What became of token usage since the log was opened.
-    pub usage: UsageObject,
+    pub usage: Counts,
     /// The samplers of the daemon; none without one.
     pub samplers: Vec<Value>,
     /// What comes by HTTP.
     #[serde(default)]
     pub ingest: IngestObject,
-}
-
-/// What became of token usage, in events.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct UsageObject {
-    /// No larger than what the log had: nothing was kept for it.
-    pub known: u64,
-    /// Telemetry that is of a call that a transcript tells.
-    pub matched: u64,
-    /// Telemetry that was dropped, for a transcript of its session tells the calls.
-    pub superseded: u64,
-    /// Telemetry that was kept as a call of its own.
-    pub unmatched: u64,
-    /// So old that an earlier telling of it may have been forgotten: it was kept.
-    pub late: u64,
-    /// Telemetry that waits now, at most for five minutes.
-    pub waiting: u64,
-}
-
-impl From<Counts> for UsageObject {
-    fn from(counts: Counts) -> Self {
-        let Counts { known, matched, superseded, unmatched, late, waiting } = counts;
-        Self { known, matched, superseded, unmatched, late, waiting }
-    }
 }
 
 /// The answer to `status --format prometheus`.
@@ -176,7 +152,7 @@ impl Service {
             jobs: self.replays.jobs(),
             quarantine: Counted { events: self.quarantined() },
             gaps: Counted { events: stat.lost_events },
-            usage: self.usage.get().into(),
+            usage: self.usage.get(),
             samplers,
             ingest: self.http.as_deref().map(Http::object).unwrap_or_default(),
         })

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use serde::{Deserialize, Serialize};
+
 /// Counters of one ledger since it was made. A clone counts the same.
 #[derive(Clone, Debug, Default)]
 pub struct Counters(Arc<Cells>);
@@ -17,8 +19,8 @@ struct Cells {
     waiting: AtomicU64,
 }
 
-/// The counters at one moment.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// The counters at one moment, in events: the object `usage` of `status`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts {
     /// Tellings that were no larger than what the log had: nothing was kept for them.
     pub known: u64,

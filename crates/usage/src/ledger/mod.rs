@@ -4,16 +4,16 @@
 //! | --- | --- |
 //! | without a message id | kept as it is: nothing tells two of them apart but their key |
 //! | the first of its call | kept; its time, host, agent, model and message id are the call's from here on |
-//! | a later one that is larger ([`rule`]) | kept, under the call's identity, with the reported cost that is known |
+//! | a later one that is larger (`rule.rs`) | kept, under the call's identity, with the reported cost that is known |
 //! | a later one that is not | dropped, and counted as known |
-//! | telemetry of a call that a transcript told ([`near`]) | a final telling of that call |
-//! | other telemetry with a session | waits for five minutes ([`waiting`]) |
+//! | telemetry of a call that a transcript told (`near.rs`) | a final telling of that call |
+//! | other telemetry with a session | waits for five minutes (`waiting.rs`) |
 //! | what has waited so long | dropped as superseded, if a transcript tells of its session; else kept as it is |
 //! | a transcript's call that telemetry alone has told before | a later telling of that call |
 //!
 //! So a call is one row in a database, wherever and however often it is told. What is remembered lies on a [`Shelf`]
 //! and is kept in one batch with the events; it is forgotten 90 days after the last append that touched it
-//! ([`sweep`]). A telling that comes later than that is kept under its own time, which copies of a transcript carry
+//! (`sweep.rs`). A telling that comes later than that is kept under its own time, which copies of a transcript carry
 //! along, and counted as late when an earlier one may have been forgotten.
 
 mod counters;
