@@ -208,3 +208,63 @@ CREATE TABLE gaps (
     PRIMARY KEY (host, time, what)
 );
 COMMENT ON TABLE gaps IS 'Known losses: how many events, of what, from when to when, and why.';
+
+CREATE TABLE model_prices (
+    provider       text             NOT NULL DEFAULT '',
+    model          text COLLATE "C" NOT NULL,
+    covers         text             NOT NULL DEFAULT 'prefix' CHECK (covers IN ('prefix', 'exact')),
+    effective_from timestamptz      NOT NULL DEFAULT '-infinity',
+    effective_to   timestamptz      NOT NULL DEFAULT 'infinity',
+    context_from   bigint           NOT NULL DEFAULT 0,
+    currency       text             NOT NULL DEFAULT 'USD' CHECK (currency = 'USD'),
+    input          double precision,
+    output         double precision,
+    cache_write_5m double precision,
+    cache_write_1h double precision,
+    cache_read     double precision,
+    source         text COLLATE "C" NOT NULL DEFAULT 'by hand',
+    ordinal        integer          NOT NULL DEFAULT 0,
+    PRIMARY KEY (model, covers, context_from, effective_from, source, ordinal)
+);
+COMMENT ON TABLE model_prices IS
+    'Prices for a million tokens. Rows whose source is embedded or prices.toml are a copy, made again at each start; others are yours.';
+COMMENT ON COLUMN model_prices.model IS 'As tailwater_model() makes it: without vendor, region, date and version.';
+COMMENT ON COLUMN model_prices.context_from IS 'For whole calls of so many tokens of context (input, cache_read, cache_create) or more.';
+
+-- One name for a model, whoever sells it and whatever its date: as `usage::prices::plain`, which a test compares.
+CREATE FUNCTION tailwater_model(model text) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT regexp_replace(replace(regexp_replace(regexp_replace(regexp_replace(regexp_replace(
+        lower(model COLLATE "C"),
+        '^.*/', ''),
+        '\[[^]]*\]$', ''),
+        '-v[0-9]+(:[0-9]+)?$', ''),
+        '^([a-z-]+\.)?(anthropic|openai|google)\.', ''),
+        '@', '-'),
+        '-([0-9]{8}|[0-9]{4}-[0-9]{2}-[0-9]{2}|latest)$', '')
+$$;
+
+-- The rules are those of `usage::prices`. What is not known is NULL, and never 0.
+CREATE VIEW token_costs AS
+SELECT t.*,
+       t.cost_usd AS reported_cost_usd,
+       p.computed AS computed_cost_usd,
+       coalesce(t.cost_usd, p.computed) AS total_cost_usd
+FROM token_metrics t
+LEFT JOIN LATERAL (
+    SELECT (CASE WHEN t.input_tokens = 0 THEN 0 ELSE t.input_tokens * m.input END
+          + CASE WHEN t.output_tokens = 0 THEN 0 ELSE t.output_tokens * m.output END
+          + CASE WHEN t.cache_read = 0 THEN 0 ELSE t.cache_read * m.cache_read END
+          + CASE WHEN t.cache_create <= t.cache_create_1h THEN 0
+                 ELSE (t.cache_create - t.cache_create_1h) * m.cache_write_5m END
+          + CASE WHEN least(t.cache_create, t.cache_create_1h) = 0 THEN 0
+                 ELSE least(t.cache_create, t.cache_create_1h) * m.cache_write_1h END) / 1000000 AS computed
+    FROM model_prices m, (SELECT tailwater_model(t.model)) AS plain (name)
+    WHERE (plain.name = m.model OR m.covers = 'prefix' AND starts_with(plain.name, m.model || '-'))
+      AND m.effective_from <= t.time AND t.time < m.effective_to
+      AND m.context_from <= t.input_tokens::numeric + t.cache_read + t.cache_create
+    ORDER BY length(m.model) DESC, m.covers = 'exact' DESC, m.source NOT LIKE 'embedded%' DESC,
+             m.context_from DESC, m.effective_from DESC, m.ordinal DESC
+    LIMIT 1
+) p ON true;
+COMMENT ON VIEW token_costs IS
+    'Token usage with its cost in US dollars: reported, computed by model_prices, and of both the one that counts.';
