@@ -32,7 +32,6 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("axum", &["server"]),
     ("hyper", &["server"]),
     ("hyper-util", &["server"]),
-    ("tower-http", &["server"]),
     ("opentelemetry-proto", &["server"]),
     ("prost", &["server"]),
     ("bollard", &["sampler"]),

@@ -17,6 +17,7 @@ mod routes;
 mod serve;
 mod settings;
 mod tally;
+mod unpack;
 
 pub use intake::{Accepted, Intake, IntakeError, Teller, is_zero};
 pub use serve::Server;

@@ -9,7 +9,6 @@ use axum::http::StatusCode;
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use tower_http::decompression::RequestDecompressionLayer;
 
 use crate::body::Memory;
 use crate::intake::Intake;
@@ -17,6 +16,7 @@ use crate::problem::Problem;
 use crate::rates::Rates;
 use crate::settings::Settings;
 use crate::tally::Counters;
+use crate::unpack::unpack;
 use crate::{events, guard, otlp};
 
 /// What every request may use.
@@ -50,8 +50,7 @@ pub(crate) fn router<I: Intake>(app: &Arc<App<I>>) -> Router {
         .method_not_allowed_fallback(async || {
             Problem::new(StatusCode::METHOD_NOT_ALLOWED, "this path is asked by another method")
         })
-        // NOTE: what is packed in another way comes through as it is, and is refused in our own words.
-        .layer(RequestDecompressionLayer::new().pass_through_unaccepted(true))
+        .layer(middleware::from_fn(unpack))
         .layer(middleware::from_fn_with_state(Arc::clone(app), count_and_guard::<I>))
         .with_state(Arc::clone(app))
 }

@@ -39,6 +39,8 @@ fn events_come_in_every_form_and_are_answered_with_their_positions() {
     check(&[], array(2).as_bytes(), 2);
     check(&[("content-type", JSON), packed], &gzip(array(100).as_bytes()), 100);
     check(&[("content-type", NDJSON), packed], &gzip(lines(100).as_bytes()), 100);
+    let two_files = [gzip(lines(60).as_bytes()), gzip(lines(40).as_bytes())].concat();
+    check(&[("content-type", NDJSON), packed], &two_files, 100);
     check(&[("content-type", NDJSON), ("content-encoding", "identity")], lines(1).as_bytes(), 1);
     let nothing = running.events(NDJSON, "\n");
     assert_eq!(nothing.json(), json!({"accepted": 0, "first_position": null, "last_position": null}));
@@ -73,6 +75,8 @@ fn what_is_wrong_is_named_and_nothing_is_kept() {
     cut.truncate(cut.len() / 2);
     running.post("/api/events", &[("content-encoding", "gzip")], &cut).problem(400, "broke off");
     running.events("text/html", "x").problem(415, "\"text/html\" is not application/json");
+    let junk = [gzip(lines(10).as_bytes()), b"junk behind it".to_vec()].concat();
+    running.post("/api/events", &[("content-encoding", "gzip")], &junk).problem(400, "no good gzip");
     running.post("/api/events", &[("content-encoding", "br")], b"x").problem(415, "neither gzip");
     let long = format!("{{\"kind\":\"{}\"}}", "x".repeat(1 << 20));
     running.events(NDJSON, &long).problem(400, "the most is 1048576");

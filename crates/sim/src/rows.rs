@@ -134,9 +134,9 @@ fn beats(new: &Row, there: &Row) -> bool {
 }
 
 /// How complete a snapshot of usage is.
-fn rank(usage: &TokenUsage) -> (bool, u64, u128) {
+fn rank(usage: &TokenUsage) -> (bool, u64, u128, bool) {
     let others = [usage.input_tokens, usage.cache_read, usage.cache_create].map(u128::from);
-    (usage.r#final, usage.output_tokens, others.iter().sum())
+    (usage.r#final, usage.output_tokens, others.iter().sum(), usage.cost_usd.is_some())
 }
 
 /// What the tables hold when one log was projected, whatever happened on the way.

@@ -245,7 +245,8 @@ fn wins(rule: Rule, comes: &str) -> String {
 /// What counts of a snapshot. Numeric, because three counts of 2^63 - 1 are more than a bigint.
 fn size(row: &str) -> String {
     format!(
-        "({row}.final, {row}.output_tokens, {row}.input_tokens::numeric + {row}.cache_read + {row}.cache_create)"
+        "({row}.final, {row}.output_tokens, {row}.input_tokens::numeric + {row}.cache_read + {row}.cache_create, \
+          {row}.cost_usd IS NOT NULL)"
     )
 }
 

@@ -18,7 +18,7 @@ pub(crate) struct Table {
 pub(crate) enum Rule {
     /// The smaller position of the same log; across logs the one that is there.
     Smaller,
-    /// With a message id the larger of (final, output, sum of the others), then as `Smaller`; without one `Smaller`.
+    /// With a message id the larger of (final, output, sum of the others, a reported cost), then as `Smaller`; without one `Smaller`.
     Snapshot,
 }
 

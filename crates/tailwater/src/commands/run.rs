@@ -14,7 +14,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::access::{HELD_PATIENCE, HELD_PAUSE, OpenFailure, Opened, open_log, this_host};
+use crate::access::{HELD_PAUSE, OpenFailure, Opened, open_log, this_host};
 use crate::config::{Config, TranscriptSampling};
 use crate::control::client::Client;
 use crate::control::server;
@@ -27,6 +27,9 @@ use crate::watch;
 
 /// How long a sampler in the middle of a pass is waited for.
 const SAMPLERS_DEADLINE: Duration = Duration::from_secs(1);
+/// How long to wait for a log that somebody holds who is no daemon: a command that has just mended it after a crash.
+/// Whoever looks at a log that is not running must not keep it from running.
+const RUN_PATIENCE: Duration = Duration::from_secs(30);
 /// How long clients' work and a transaction under way are waited for.
 const WORK_DEADLINE: Duration = Duration::from_secs(5);
 
@@ -67,9 +70,10 @@ pub(crate) async fn run(config: &Config) -> Result<(), Failure> {
     shut_down(config, log, running, [Some(clients), projection, serving]).await
 }
 
-/// Opens the log; waits a little for a predecessor that is ending, not for a daemon that is well.
+/// Opens the log; waits for a predecessor that is ending and for a command that has it to itself, not for a daemon
+/// that is well.
 async fn open_patiently(config: &Config) -> Result<Opened, Failure> {
-    let patience = Instant::now() + HELD_PATIENCE;
+    let patience = Instant::now() + RUN_PATIENCE;
     loop {
         match open_log(config, Trims::Itself).await {
             Ok(opened) => return Ok(opened),

@@ -6,9 +6,10 @@
 //! | the first of its call | kept; its time, host, agent, model and message id are the call's from here on |
 //! | a later one that is larger (`rule.rs`) | kept, under the call's identity, with the reported cost that is known |
 //! | a later one that is not | dropped, and counted as known |
-//! | telemetry of a call that a transcript told (`near.rs`) | a final telling of that call |
-//! | other telemetry with a session | waits for five minutes (`waiting.rs`) |
-//! | what has waited so long | dropped as superseded, if a transcript tells of its session; else kept as it is |
+//! | telemetry of a call whose end a transcript told (`near.rs`) | that call with the cost that telemetry reports |
+//! | other telemetry with a session | waits for five minutes (`waiting.rs`), for the end of its call |
+//! | what has waited so long, of a call whose end no transcript told | a final telling of that call |
+//! | else | dropped as superseded, if a transcript tells of its session; else kept as it is |
 //! | a transcript's call that telemetry alone has told before | a later telling of that call |
 //!
 //! So a call is one row in a database, wherever and however often it is told. What is remembered lies on a [`Shelf`]
@@ -32,7 +33,7 @@ pub use shelf::{KeyValue, Shelf, ShelfError};
 
 use counters::Count;
 use key::{CALLS, Id, SESSIONS};
-use near::{Near, NearCall};
+use near::{End, Near, NearCall};
 use rule::rank;
 use sweep::{KEPT_DAYS, Sweep};
 use value::{By, Call, Explained, Known, day};
@@ -172,7 +173,7 @@ impl Ledger {
             self.counters.add(Count::Known);
             return Ok(Fate::Known);
         }
-        if let Some(call) = self.near.nearest(session, By::Transcript, &usage) {
+        if let Some(call) = self.near.nearest(session, By::Transcript, End::Told, &usage) {
             return self.explain(id, session, call, usage, telling);
         }
         self.waiting.put(id, session, usage, telling.now, telling.shelf);
@@ -193,7 +194,7 @@ impl Ledger {
     ) -> Result<Fate, ShelfError> {
         telling.touch_session(session)?;
         let is_new = telling.recall(id)?.is_none();
-        let alone = is_new.then(|| self.near.nearest(session, By::Telemetry, &usage)).flatten();
+        let alone = is_new.then(|| self.near.nearest(session, By::Telemetry, End::Told, &usage)).flatten();
         if let Some(call) = alone {
             self.near.remove(session, call, telling.shelf);
             self.join(id, call, telling)?;
@@ -205,7 +206,9 @@ impl Ledger {
             return Ok(fate);
         }
         let near = NearCall::new(call, By::Transcript, &known.usage, last, telling.now);
-        if let Some(waiting) = self.waiting.nearest(session, &near) {
+        // NOTE: what a call is at its end tells it apart from others like it; until then telemetry waits.
+        let ended = (near.end == End::Told).then(|| self.waiting.nearest(session, &near)).flatten();
+        if let Some(waiting) = ended {
             if let Some((_, usage)) = self.waiting.take(waiting, telling.shelf) {
                 self.explain(waiting, session, call, usage, telling)?;
             }
@@ -215,7 +218,7 @@ impl Ledger {
         Ok(fate)
     }
 
-    /// Telemetry `id` is of `call`, which a transcript has told: a final telling of it.
+    /// Telemetry `id` is of `call`, which a transcript has told: a final telling of it, or the cost of one that had ended.
     fn explain(
         &mut self,
         id: Id,
@@ -226,10 +229,17 @@ impl Ledger {
     ) -> Result<Fate, ShelfError> {
         self.near.remove(session, call, telling.shelf);
         usage.r#final = true;
-        if let Some(told) = self.join(id, call, telling)? {
-            // NOTE: telemetry does not tell the subsets, which the price depends on.
-            usage.cache_create_1h = told.cache_create_1h.min(usage.cache_create);
-            usage.reasoning_tokens = usage.reasoning_tokens.max(told.reasoning_tokens);
+        match self.join(id, call, telling)? {
+            // IMPORTANT: what a transcript has told to its end is never changed by telemetry, but for the cost.
+            Some(told) if told.r#final => {
+                usage = TokenUsage { cost_usd: told.cost_usd.or(usage.cost_usd), ..told }
+            }
+            Some(told) => {
+                // NOTE: telemetry does not tell the subsets, which the price depends on.
+                usage.cache_create_1h = told.cache_create_1h.min(usage.cache_create);
+                usage.reasoning_tokens = usage.reasoning_tokens.max(told.reasoning_tokens);
+            }
+            None => {}
         }
         Ok(self.tell(call, usage, telling)?.1)
     }
@@ -253,6 +263,9 @@ impl Ledger {
         usage: TokenUsage,
         telling: &mut Telling<'_>,
     ) -> Result<(), ShelfError> {
+        if let Some(call) = self.near.nearest(session, By::Transcript, End::Awaited, &usage) {
+            return self.explain(id, session, call, usage, telling).map(drop);
+        }
         if telling.shelf.get(&session.key(SESSIONS))?.is_some() {
             self.counters.add(Count::Superseded);
             return Ok(());
@@ -277,6 +290,7 @@ impl Ledger {
             telling.keep(id, Known { usage, touched, explained: Explained::No });
             return Ok((id, Fate::Kept));
         };
+        usage.cost_usd = usage.cost_usd.or(known.usage.cost_usd);
         if rank(&usage) <= rank(&known.usage) {
             if known.touched != touched {
                 known.touched = touched;
@@ -291,7 +305,6 @@ impl Ledger {
         usage.agent_name = first.agent_name;
         usage.model = first.model;
         usage.message_id = first.message_id;
-        usage.cost_usd = usage.cost_usd.or(first.cost_usd);
         telling.keep(call, Known { usage, touched, explained: known.explained });
         Ok((call, Fate::Kept))
     }

@@ -1,8 +1,9 @@
 //! Calls by session, for as long as something may match them: what transcripts told of in the last hour, and what
 //! telemetry alone has told.
 //!
-//! Telemetry knows no message ids. It is of a call that a transcript tells when the session and the model are the
-//! same, the cache counts are equal, and its time lies within a minute of the call's tellings; of several such calls
+//! Telemetry knows no message ids. It can be of a call that a transcript tells when the session and the model are the
+//! same, the cache counts are equal, its time lies within a minute of the call's tellings, and the output fits: equal
+//! where the transcript has told the end of the call, at least as much where it has not. Of several such calls it is
 //! the nearest in time, each once.
 
 use std::collections::HashMap;
@@ -27,9 +28,18 @@ pub(super) struct NearCall {
     pub(super) by: By,
     model: Text,
     caches: (u64, u64),
+    output: u64,
+    pub(super) end: End,
     first: Time,
     last: Time,
     at: Time,
+}
+
+/// Whether the last telling of a call was told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    Told,
+    Awaited,
 }
 
 /// All of them, by session; the shelf has the same.
@@ -40,17 +50,24 @@ impl NearCall {
     /// The call that is kept as `known`, told at `last`.
     pub(super) fn new(call: Id, by: By, known: &TokenUsage, last: Time, at: Time) -> Self {
         let caches = (known.cache_read, known.cache_create);
-        let first = known.time.min(last);
-        Self { call, by, model: known.model.clone(), caches, first, last: last.max(known.time), at }
+        let (first, last) = (known.time.min(last), last.max(known.time));
+        let end = if known.r#final { End::Told } else { End::Awaited };
+        let (model, output) = (known.model.clone(), known.output_tokens);
+        Self { call, by, model, caches, output, end, first, last, at }
     }
 
     /// How far its times are from those of `usage`, microseconds; `None` when it is no telling of it.
     pub(super) fn distance(&self, usage: &TokenUsage) -> Option<i64> {
         let is_alike = self.model == usage.model && self.caches == (usage.cache_read, usage.cache_create);
+        let has_the_output = match (self.end, usage.r#final) {
+            (End::Told, true) => self.output == usage.output_tokens,
+            (End::Awaited, _) => self.output <= usage.output_tokens,
+            (End::Told, false) => usage.output_tokens <= self.output,
+        };
         let before = self.first.micros().saturating_sub(usage.time.micros());
         let after = usage.time.micros().saturating_sub(self.last.micros());
         let distance = before.max(after).max(0);
-        (is_alike && distance <= WINDOW_MICROS).then_some(distance)
+        (is_alike && has_the_output && distance <= WINDOW_MICROS).then_some(distance)
     }
 }
 
@@ -80,9 +97,9 @@ impl Near {
         Ok(())
     }
 
-    /// The nearest call of a session, told by `by`, that `usage` may be a telling of.
-    pub(super) fn nearest(&self, session: Id, by: By, usage: &TokenUsage) -> Option<Id> {
-        let calls = self.0.get(&session)?.iter().filter(|near| near.by == by);
+    /// The nearest call of a session, told by `by` and ended or not, that `usage` may be a telling of.
+    pub(super) fn nearest(&self, session: Id, by: By, end: End, usage: &TokenUsage) -> Option<Id> {
+        let calls = self.0.get(&session)?.iter().filter(|near| near.by == by && near.end == end);
         let near = calls.filter_map(|near| Some((near.distance(usage)?, near.call)));
         near.min().map(|(_, call)| call)
     }
