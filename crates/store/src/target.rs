@@ -10,7 +10,6 @@ use crate::chunks::Chunks;
 use crate::connect::{Session, application_name, within};
 use crate::lane::TimescaleLane;
 use crate::ledger::{Known, Ledger};
-use crate::prices::{Copied, PriceRow, copy_prices};
 use crate::schema::{self, Extension, State};
 use crate::url::DatabaseUrl;
 
@@ -42,8 +41,6 @@ pub struct TimescaleTarget {
     is_prepared: AtomicBool,
     /// What its lanes know of the chunks.
     chunks: Arc<Chunks>,
-    /// The prices that the database is to have a copy of, if any.
-    prices: Option<Arc<[PriceRow]>>,
     work: Work,
 }
 
@@ -72,13 +69,7 @@ impl TimescaleTarget {
     }
 
     fn of(url: DatabaseUrl, options: StoreOptions, work: Work) -> Self {
-        Self { url, options, is_prepared: AtomicBool::new(false), chunks: Arc::default(), prices: None, work }
-    }
-
-    /// The same, whose database gets a copy of these prices.
-    #[must_use]
-    pub fn with_prices(self, prices: Arc<[PriceRow]>) -> Self {
-        Self { prices: Some(prices), ..self }
+        Self { url, options, is_prepared: AtomicBool::new(false), chunks: Arc::default(), work }
     }
 
     /// Where it is.
@@ -97,23 +88,7 @@ impl TimescaleTarget {
                 tracing::info!(database = %self.url, edition = %outcome.edition, ?applied, hypertables, "the schema was brought up to date");
             }
         }
-        self.copy_prices().await?;
         self.is_prepared.store(true, Ordering::Relaxed);
-        Ok(())
-    }
-
-    /// Copies the prices. They are for reads alone: what a permission forbids keeps nobody from projecting.
-    async fn copy_prices(&self) -> Result<(), TargetError> {
-        let Some(rows) = &self.prices else { return Ok(()) };
-        match copy_prices(&self.url, rows).await {
-            Ok(Copied::Same) => {}
-            Ok(Copied::Anew(rows)) => tracing::info!(database = %self.url, rows, "the prices were copied"),
-            Err(error) if error.kind() == ErrorKind::Fatal => {
-                let reason = std::error::Error::source(&error).map(ToString::to_string);
-                tracing::warn!(database = %self.url, %error, reason, "the prices could not be copied: costs are computed by the old ones");
-            }
-            Err(error) => return Err(error),
-        }
         Ok(())
     }
 

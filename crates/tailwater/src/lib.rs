@@ -15,7 +15,6 @@ mod gate;
 mod http;
 mod metrics;
 mod output;
-mod prices;
 mod projection;
 mod recorder;
 mod render;

@@ -72,9 +72,8 @@ pub(crate) async fn start(
         return Ok((Projecting::Disabled, None));
     };
     let retention = config.retention_of(database);
-    let prices = crate::prices::rows(&config.data_dir);
     let runner = Runner {
-        projector: projector(log, database.clone(), config.migrate, config.backlog, retention, prices),
+        projector: projector(log, database.clone(), config.migrate, config.backlog, retention),
         log: log.clone(),
         database: fingerprint,
         halt_retry: config.halt_retry,

@@ -30,15 +30,13 @@ struct Applied {
 }
 
 /// Tables beside those of [`TABLES`].
-const OWN_TABLES: [&str; 8] = [
+const OWN_TABLES: [&str; 6] = [
     LOGS_TABLE,
     "tailwater_ranges",
     "tailwater_replays",
     "tailwater_replay_ranges",
     "tailwater_quarantine",
     "tailwater_adoptions",
-    "model_prices",
-    "token_costs",
 ];
 
 /// Whose presence tells that the tables of our names are ours.

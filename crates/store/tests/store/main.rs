@@ -22,7 +22,6 @@ mod migrating;
 mod oracle;
 mod poison;
 mod pooler;
-mod prices;
 mod quarantine;
 mod replaying;
 mod retention;

@@ -2,7 +2,7 @@
 
 use event::HostName;
 use projector::TargetError;
-use store::{AdoptProgress, Adoptable, AdoptableTable, AdoptedTable, Copied, DatabaseUrl, Extension};
+use store::{AdoptProgress, Adoptable, AdoptableTable, AdoptedTable, DatabaseUrl, Extension};
 
 use crate::access::this_host;
 use crate::cli::MigrateArgs;
@@ -26,15 +26,15 @@ const UNFINISHED: &str =
 pub(crate) async fn migrate(config: &Config, args: &MigrateArgs) -> Result<(), Failure> {
     let database = config.database.as_ref().ok_or_else(no_database)?;
     if args.adopt_bc {
-        return adopt(config, database, args).await;
+        return adopt(database, args).await;
     }
     // NOTE: whoever has begun an adoption may have forgotten it; what is wrong with it is not asked for here.
     let is_unfinished = store::adoptable(database).await.is_ok_and(|found| found.host.is_some());
-    upgrade(config, database, if is_unfinished { UNFINISHED } else { "" }).await
+    upgrade(database, if is_unfinished { UNFINISHED } else { "" }).await
 }
 
 /// Brings our tables up to date; `more` is said behind it.
-async fn upgrade(config: &Config, database: &DatabaseUrl, more: &str) -> Result<(), Failure> {
+async fn upgrade(database: &DatabaseUrl, more: &str) -> Result<(), Failure> {
     let outcome = store::migrate(database, Extension::Create).await.map_err(|error| told(&error))?;
     let applied = match outcome.applied.as_slice() {
         [] => "the tables are up to date".to_owned(),
@@ -47,24 +47,19 @@ async fn upgrade(config: &Config, database: &DatabaseUrl, more: &str) -> Result<
         [] => String::new(),
         made => format!("; made hypertables of {}", made.join(", ")),
     };
-    let rows = crate::prices::rows(&config.data_dir);
-    let prices = match store::copy_prices(database, &rows).await.map_err(|error| told(&error))? {
-        Copied::Same => String::new(),
-        Copied::Anew(rows) => format!("; copied {rows} prices"),
-    };
-    output::line(&format!("{database}: {applied}{hypertables}{prices} ({}){more}", outcome.edition))
+    output::line(&format!("{database}: {applied}{hypertables} ({}){more}", outcome.edition))
 }
 
 fn told(error: &TargetError) -> Failure {
     Failure::error(chain(error))
 }
 
-async fn adopt(config: &Config, database: &DatabaseUrl, args: &MigrateArgs) -> Result<(), Failure> {
+async fn adopt(database: &DatabaseUrl, args: &MigrateArgs) -> Result<(), Failure> {
     let found = store::adoptable(database).await.map_err(|error| told(&error))?;
     if found.tables.is_empty() {
         return match args.dry_run {
             true => output::line(&format!("{database}{NOTHING}").replacen(';', ":", 1)),
-            false => upgrade(config, database, NOTHING).await,
+            false => upgrade(database, NOTHING).await,
         };
     }
     let host = host(&found, args)?;
@@ -76,7 +71,7 @@ async fn adopt(config: &Config, database: &DatabaseUrl, args: &MigrateArgs) -> R
     }
     let tables = copy(database, &host).await?;
     tables.iter().try_for_each(|table| output::line(&summary(table, "copied")))?;
-    upgrade(config, database, "; every row of the Go package is still in its table <name>_bc").await
+    upgrade(database, "; every row of the Go package is still in its table <name>_bc").await
 }
 
 /// The host of the rows: of those that were copied before, or as it was asked for, or this machine.

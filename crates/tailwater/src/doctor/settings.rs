@@ -19,7 +19,6 @@ pub(super) fn look(subject: &Subject) -> Vec<Finding> {
     findings.extend(configuration(subject));
     findings.extend(secret_in_the_open(&subject.raw, subject.config.database.as_ref(), mode));
     findings.extend(host(subject));
-    findings.push(prices(subject));
     findings
 }
 
@@ -55,22 +54,6 @@ fn secret_in_the_open(
 
 fn mode(path: &Path) -> Option<u32> {
     fs::metadata(path).ok().map(|metadata| metadata.permissions().mode() & 0o7777)
-}
-
-fn prices(subject: &Subject) -> Finding {
-    let data_dir = &subject.config.data_dir;
-    let (prices, problem) = crate::prices::load(data_dir);
-    let rows = prices.rows().len();
-    match problem {
-        Some(problem) => Finding::warning("prices", problem, "mend the file: only the embedded prices count"),
-        None if crate::prices::path(data_dir).exists() => {
-            Finding::ok("prices", format!("{rows}, with those of prices.toml"))
-        }
-        None => Finding::ok(
-            "prices",
-            format!("{rows}, all embedded; prices.toml in the data directory adds others"),
-        ),
-    }
 }
 
 fn host(subject: &Subject) -> Option<Finding> {

@@ -102,11 +102,6 @@ impl Service {
 }
 
 impl Service {
-    /// The prices that databases get a copy of.
-    fn prices(&self) -> Arc<[store::PriceRow]> {
-        crate::prices::rows(&self.agents.workspace)
-    }
-
     /// Where events of callers go.
     #[must_use]
     pub(crate) fn intake(&self) -> Intake {

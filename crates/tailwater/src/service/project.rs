@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use event::{Position, span};
 use projector::{ErrorKind, Halt, Projector, Settings, State, Status, Totals, Until};
 use serde::{Deserialize, Serialize};
-use store::{DatabaseUrl, PriceRow, StoreOptions, TimescaleTarget};
+use store::{DatabaseUrl, StoreOptions, TimescaleTarget};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
@@ -168,11 +168,9 @@ pub(crate) fn projector(
     migrate: store::Migrate,
     backlog: Backlog,
     retention: Option<Duration>,
-    prices: Arc<[PriceRow]>,
 ) -> LogProjector {
     let options = StoreOptions { migrate, ..StoreOptions::default() };
-    let (target, parts) =
-        Keeping::new(TimescaleTarget::new(database, options).with_prices(prices), retention);
+    let (target, parts) = Keeping::new(TimescaleTarget::new(database, options), retention);
     let settings =
         Settings { backlog_lanes: backlog.lanes, backlog_rate: backlog.rate, ..Settings::default() };
     Projector::with_parts(Arc::new(LogSource::new(log.clone())), Arc::new(target), settings, parts)
@@ -220,7 +218,7 @@ impl Service {
         }
         let traced = tracing::info_span!("project", %database);
         let retention = retention.or_else(|| self.retention_of(&database));
-        let projector = projector(&self.log, database, self.migrate, backlog, retention, self.prices());
+        let projector = projector(&self.log, database, self.migrate, backlog, retention);
         let began = Instant::now();
         let told = report(projector.status(), head, output);
         let totals = tokio::select! {

