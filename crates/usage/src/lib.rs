@@ -10,7 +10,6 @@ mod line;
 mod loose;
 mod model;
 pub mod otlp;
-pub mod prices;
 pub mod tool;
 pub mod transcript;
 
