@@ -195,6 +195,8 @@ fn boolean(value: &Value<'_>) -> Result<bool, Wrong> {
 }
 
 /// A day is its first instant in UTC.
+///
+/// NOTE: nothing was sold by the token before 1970, and a database reads no year 0.
 fn time(value: &Value<'_>) -> Result<Time, Wrong> {
     let text = match value.get_ref() {
         DeValue::String(text) => text.to_string(),
@@ -202,9 +204,8 @@ fn time(value: &Value<'_>) -> Result<Time, Wrong> {
         _ => String::new(),
     };
     let whole = if text.len() == "2026-01-02".len() { format!("{text}T00:00:00Z") } else { text };
-    whole
-        .parse()
-        .map_err(|_| (value.span(), "is not a day such as 2026-01-02, nor an RFC 3339 time".to_owned()))
+    let time = whole.parse().ok().filter(|time: &Time| time.micros() >= 0);
+    time.ok_or_else(|| (value.span(), "is not a day such as 2026-01-02, nor an RFC 3339 time".to_owned()))
 }
 
 fn number(value: &Value<'_>) -> Result<f64, Wrong> {
