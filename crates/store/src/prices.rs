@@ -85,7 +85,8 @@ pub async fn mirror_prices(url: &DatabaseUrl, list: &PriceList) -> Result<Prices
     mirror(&session, list, url.connect_timeout()).await
 }
 
-const COLUMNS: &str = "provider, model, matches, host, effective_from, effective_to, input, output, cache_write_5m,
+const COLUMNS: &str =
+    "provider, model, matches, host, effective_from, effective_to, input, output, cache_write_5m,
     cache_write_1h, cache_read, long_context_above_tokens, long_input, long_output, long_cache_write_5m,
     long_cache_write_1h, long_cache_read, source, is_checked";
 
@@ -122,7 +123,9 @@ pub(crate) async fn mirror(
 
 /// Removes what is ours and is not given like this.
 fn remove_sql() -> String {
-    let of = |row: &str| COLUMNS.split(", ").map(|name| format!("{row}.{}", name.trim())).collect::<Vec<_>>().join(", ");
+    let of = |row: &str| {
+        COLUMNS.split(", ").map(|name| format!("{row}.{}", name.trim())).collect::<Vec<_>>().join(", ")
+    };
     let (kept, given) = (of("kept"), of("given"));
     format!(
         "WITH given AS ({GIVEN}), gone AS (
@@ -158,17 +161,22 @@ impl<'a> Columns<'a> {
             list.rows.iter().map(|row| of(row, &list.host)).collect::<Vec<_>>()
         };
         let number = |index: usize| {
-            let all = |row: &ModelPrice| row.rates.iter().chain(&row.long_rates).nth(index).copied().flatten();
+            let all =
+                |row: &ModelPrice| row.rates.iter().chain(&row.long_rates).nth(index).copied().flatten();
             list.rows.iter().map(all).collect::<Vec<_>>()
         };
-        let above = |row: &ModelPrice| row.long_context_above_tokens.map(|above| above.try_into().unwrap_or(i64::MAX));
+        let above = |row: &ModelPrice| {
+            row.long_context_above_tokens.map(|above| above.try_into().unwrap_or(i64::MAX))
+        };
         Self {
             host: &list.host,
             texts: [
                 text(|row, _| Some(row.provider.clone())),
                 text(|row, _| Some(row.model.clone())),
                 text(|row, _| Some(row.matches.to_owned())),
-                text(|row, host| Some(if row.source == PriceSource::Own { host.to_owned() } else { String::new() })),
+                text(|row, host| {
+                    Some(if row.source == PriceSource::Own { host.to_owned() } else { String::new() })
+                }),
                 text(|row, _| row.effective_from.map(|time| time.to_string())),
                 text(|row, _| row.effective_to.map(|time| time.to_string())),
                 text(|row, _| Some(row.source.as_str().to_owned())),
@@ -185,7 +193,8 @@ impl<'a> Columns<'a> {
         let (rates, long) = self.numbers.split_at(5);
         let mut values: Vec<(&(dyn ToSql + Sync), Type)> = vec![(&self.host, Type::TEXT)];
         values.extend(
-            [provider, model, matches, host, from, to].map(|it| (it as &(dyn ToSql + Sync), Type::TEXT_ARRAY)),
+            [provider, model, matches, host, from, to]
+                .map(|it| (it as &(dyn ToSql + Sync), Type::TEXT_ARRAY)),
         );
         values.extend(rates.iter().map(|it| (it as &(dyn ToSql + Sync), Type::FLOAT8_ARRAY)));
         values.push((&self.above, Type::INT8_ARRAY));
@@ -194,7 +203,8 @@ impl<'a> Columns<'a> {
         values.push((&self.checked, Type::BOOL_ARRAY));
         let told = |error| session.error(tried, error);
         let rows = session.client().query_typed(sql, &values).await.map_err(told)?;
-        let count: i64 = rows.first().map(|row| row.try_get(0)).transpose().map_err(told)?.unwrap_or_default();
+        let count: i64 =
+            rows.first().map(|row| row.try_get(0)).transpose().map_err(told)?.unwrap_or_default();
         Ok(count.unsigned_abs())
     }
 }
@@ -227,10 +237,10 @@ pub async fn prices_seen(url: &DatabaseUrl, days: i32) -> Result<PricesSeen, Tar
         let sql = "SELECT model, count(*) FROM token_costs
                    WHERE time > now() - $1 * interval '1 day' AND cost_usd IS NULL
                    GROUP BY model ORDER BY count(*) DESC, model LIMIT $2";
-        let found = session.client().query_typed(sql, &[(&days, Type::INT4), (&UNPRICED_MAX, Type::INT8)]).await;
-        let read = |row: &tokio_postgres::Row| {
-            Ok((row.try_get(0)?, row.try_get::<_, i64>(1)?.unsigned_abs()))
-        };
+        let found =
+            session.client().query_typed(sql, &[(&days, Type::INT4), (&UNPRICED_MAX, Type::INT8)]).await;
+        let read =
+            |row: &tokio_postgres::Row| Ok((row.try_get(0)?, row.try_get::<_, i64>(1)?.unsigned_abs()));
         let unpriced = found.map_err(told)?.iter().map(read).collect::<Result<_, _>>().map_err(told)?;
         session.run(tried, "COMMIT").await?;
         Ok(PricesSeen { rows: rows.unsigned_abs(), unpriced })

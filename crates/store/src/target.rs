@@ -117,7 +117,8 @@ impl TimescaleTarget {
     ///
     /// NOTE: a database that will not have them costs a warning: events come first, and can be priced later.
     async fn tell_prices(&self, session: &Session) -> Result<(), TargetError> {
-        let Some(prices) = self.prices.as_ref().filter(|_| !self.are_prices_told.load(Ordering::Relaxed)) else {
+        let Some(prices) = self.prices.as_ref().filter(|_| !self.are_prices_told.load(Ordering::Relaxed))
+        else {
             return Ok(());
         };
         match prices::mirror(session, prices, self.url.connect_timeout()).await {
