@@ -9,7 +9,7 @@ use std::process::Output;
 
 use support::daemon::Daemon;
 use support::database::Database;
-use support::{eventually, json, record, stderr, stdout, tailwater};
+use support::{json, record, stderr, stdout, tailwater};
 use tempfile::tempdir;
 
 const COSTS: &str =
@@ -75,9 +75,9 @@ fn the_daemon_goes_on_without_prices_that_it_cannot_read() {
     run.args(["run", "--database-url", &url]).env("TAILWATER_HOST_ENABLED", "false");
     let daemon = Daemon::start_command(&data, run.env("TAILWATER_TMUX_ENABLED", "false"));
     json(&record(&data, &usage("claude-haiku-4-5", "")));
-    eventually("the call in the database", || {
-        (database.values::<String>(COSTS) == ["claude-haiku-4-5 1 1 embedded"]).then_some(())
-    });
+    let project = command(&data, &["project", "--until-head"], &url);
+    assert!(project.status.success(), "{}", stderr(&project));
+    assert_eq!(database.values::<String>(COSTS), ["claude-haiku-4-5 1 1 embedded"]);
     let (status, output) = daemon.stop();
     assert!(status.success(), "{output}");
     assert_eq!(output.matches("the embedded ones hold").count(), 1, "{output}");
