@@ -181,6 +181,102 @@ CREATE TABLE token_metrics (
 );
 COMMENT ON COLUMN token_metrics.cost_usd IS 'The cost as reported; the computed cost is joined when read.';
 
+-- Prices. What is embedded and what stands in a prices.toml is mirrored here at the start of whoever projects; rows of
+-- any other source are their owner's and stay as they are. A rate is for a million tokens; NULL is not known.
+CREATE TABLE model_prices (
+    provider       text COLLATE "C"  NOT NULL DEFAULT '',
+    model          text COLLATE "C"  NOT NULL CHECK (model <> ''),
+    matches        text COLLATE "C"  NOT NULL DEFAULT 'model' CHECK (matches IN ('exact', 'model', 'family')),
+    host           text COLLATE "C"  NOT NULL DEFAULT '',
+    effective_from timestamptz       NOT NULL DEFAULT '-infinity',
+    effective_to   timestamptz       NOT NULL DEFAULT 'infinity',
+    currency       text              NOT NULL DEFAULT 'USD' CHECK (currency = 'USD'),
+    input          double precision  CHECK (input >= 0 AND input < 'infinity'),
+    output         double precision  CHECK (output >= 0 AND output < 'infinity'),
+    cache_write_5m double precision  CHECK (cache_write_5m >= 0 AND cache_write_5m < 'infinity'),
+    cache_write_1h double precision  CHECK (cache_write_1h >= 0 AND cache_write_1h < 'infinity'),
+    cache_read     double precision  CHECK (cache_read >= 0 AND cache_read < 'infinity'),
+    long_context_above_tokens bigint CHECK (long_context_above_tokens >= 0),
+    long_input          double precision CHECK (long_input >= 0 AND long_input < 'infinity'),
+    long_output         double precision CHECK (long_output >= 0 AND long_output < 'infinity'),
+    long_cache_write_5m double precision CHECK (long_cache_write_5m >= 0 AND long_cache_write_5m < 'infinity'),
+    long_cache_write_1h double precision CHECK (long_cache_write_1h >= 0 AND long_cache_write_1h < 'infinity'),
+    long_cache_read     double precision CHECK (long_cache_read >= 0 AND long_cache_read < 'infinity'),
+    source         text COLLATE "C"  NOT NULL DEFAULT 'manual',
+    is_checked     boolean           NOT NULL DEFAULT true,
+    PRIMARY KEY (model, matches, effective_from, source, host),
+    CHECK (effective_from < effective_to)
+);
+COMMENT ON TABLE model_prices IS
+    'List prices in US dollars for a million tokens; from docs/prices.md comes which row a call falls under.';
+COMMENT ON COLUMN model_prices.matches IS
+    'exact: this name alone; model: it and its releases; family: every name that goes on behind it.';
+COMMENT ON COLUMN model_prices.host IS 'Whose usage it is for; empty is every host''s.';
+COMMENT ON COLUMN model_prices.source IS
+    'embedded or prices.toml: written anew when tailwater starts; anything else is left alone and comes first.';
+
+-- IMPORTANT: this function and the next view are the rule of usage::prices; a test of the store compares both.
+CREATE FUNCTION tailwater_plain_model(model text) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN regexp_replace(
+    regexp_replace(lower(model COLLATE "C"), '^.*/', ''),
+    '^([a-z-]+[.])?(anthropic|openai)[.]', '');
+COMMENT ON FUNCTION tailwater_plain_model IS 'A model''s name without the gateway, the region and the vendor in front of it.';
+
+CREATE VIEW token_costs AS
+SELECT usage.time, usage.agent_name, usage.model, usage.input_tokens, usage.output_tokens, usage.cache_read,
+       usage.cache_create, usage.cache_create_1h, usage.reasoning_tokens, usage.tool, usage.session_id,
+       usage.message_id, usage.final, usage.host,
+       coalesce(usage.cost_usd, computed.cost_usd) AS cost_usd,
+       usage.cost_usd AS reported_cost_usd,
+       computed.cost_usd AS computed_cost_usd,
+       price.source AS price_source,
+       usage.log_no, usage.position
+FROM token_metrics usage
+CROSS JOIN LATERAL (
+    SELECT lower(usage.model COLLATE "C") AS written, tailwater_plain_model(usage.model) AS plain
+) name
+LEFT JOIN LATERAL (
+    SELECT candidate.*
+    FROM model_prices candidate
+    WHERE candidate.host IN ('', usage.host)
+      AND candidate.effective_from <= usage.time AND usage.time < candidate.effective_to
+      AND CASE
+          WHEN candidate.matches = 'exact' THEN candidate.model = name.written
+          WHEN NOT starts_with(name.plain, candidate.model) THEN false
+          WHEN candidate.matches = 'family'
+              THEN substr(name.plain, length(candidate.model) + 1) !~ '^[0-9a-z]'
+          ELSE substr(name.plain, length(candidate.model) + 1)
+              ~ '^([-@]([0-9]{8}|[0-9]{4}-[0-9]{2}-[0-9]{2}|latest|v[0-9]+))*(:[0-9]+)?(\[1m\])?$'
+      END
+    ORDER BY candidate.matches = 'exact' DESC, length(candidate.model) DESC, candidate.matches = 'model' DESC,
+             CASE candidate.source WHEN 'embedded' THEN 0 WHEN 'prices.toml' THEN 1 ELSE 2 END DESC,
+             candidate.effective_from DESC, candidate.host DESC, candidate.source
+    LIMIT 1
+) price ON true
+CROSS JOIN LATERAL (
+    SELECT usage.input_tokens::numeric + usage.cache_read + usage.cache_create
+           > price.long_context_above_tokens AS is_long,
+           least(usage.cache_create_1h, usage.cache_create) AS hour
+) size
+CROSS JOIN LATERAL (
+    SELECT CASE WHEN price.model IS NULL THEN NULL ELSE (
+        CASE WHEN usage.input_tokens = 0 THEN 0
+             ELSE usage.input_tokens * CASE WHEN is_long THEN price.long_input ELSE price.input END END
+      + CASE WHEN usage.output_tokens = 0 THEN 0
+             ELSE usage.output_tokens * CASE WHEN is_long THEN price.long_output ELSE price.output END END
+      + CASE WHEN usage.cache_read = 0 THEN 0
+             ELSE usage.cache_read * CASE WHEN is_long THEN price.long_cache_read ELSE price.cache_read END END
+      + CASE WHEN usage.cache_create = hour THEN 0
+             ELSE (usage.cache_create - hour)
+                  * CASE WHEN is_long THEN price.long_cache_write_5m ELSE price.cache_write_5m END END
+      + CASE WHEN hour = 0 THEN 0
+             ELSE hour * CASE WHEN is_long THEN price.long_cache_write_1h ELSE price.cache_write_1h END END
+    ) / 1000000 END AS cost_usd
+) computed;
+COMMENT ON VIEW token_costs IS
+    'token_metrics with what each call costs: as reported, as computed by model_prices, and cost_usd, the reported one '
+    'where there is one; NULL where neither is known.';
+
 CREATE TABLE agent_states (
     time       timestamptz NOT NULL,
     agent_name text COLLATE "C" NOT NULL,

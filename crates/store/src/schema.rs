@@ -25,7 +25,7 @@ pub(crate) const MIGRATIONS_TABLE: &str = "tailwater_migrations";
 /// Takes our advisory lock until the transaction ends; its number is "tailwate" in ASCII.
 ///
 /// NOTE: sqlx's own lock belongs to the session, and behind a pooler nobody knows whose that is.
-const LOCK_SQL: &str = "SELECT pg_advisory_xact_lock(x'7461696c77617465'::bigint)";
+pub(crate) const LOCK_SQL: &str = "SELECT pg_advisory_xact_lock(x'7461696c77617465'::bigint)";
 
 /// More than sqlx's migrator has.
 const STATEMENTS_MAX: usize = 16;

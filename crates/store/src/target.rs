@@ -10,6 +10,7 @@ use crate::chunks::Chunks;
 use crate::connect::{Session, application_name, within};
 use crate::lane::TimescaleLane;
 use crate::ledger::{Known, Ledger};
+use crate::prices::{self, PriceList};
 use crate::schema::{self, Extension, State};
 use crate::url::DatabaseUrl;
 
@@ -42,6 +43,10 @@ pub struct TimescaleTarget {
     /// What its lanes know of the chunks.
     chunks: Arc<Chunks>,
     work: Work,
+    /// What calls cost, where the projector is to tell the database.
+    prices: Option<Arc<PriceList>>,
+    /// Whether the database was told.
+    are_prices_told: AtomicBool,
 }
 
 /// Whose progress its lanes move.
@@ -69,7 +74,22 @@ impl TimescaleTarget {
     }
 
     fn of(url: DatabaseUrl, options: StoreOptions, work: Work) -> Self {
-        Self { url, options, is_prepared: AtomicBool::new(false), chunks: Arc::default(), work }
+        Self {
+            url,
+            options,
+            is_prepared: AtomicBool::new(false),
+            chunks: Arc::default(),
+            work,
+            prices: None,
+            are_prices_told: AtomicBool::new(false),
+        }
+    }
+
+    /// The same, and it keeps these prices in the database.
+    #[must_use]
+    pub fn with_prices(mut self, prices: Arc<PriceList>) -> Self {
+        self.prices = Some(prices);
+        self
     }
 
     /// Where it is.
@@ -89,6 +109,27 @@ impl TimescaleTarget {
             }
         }
         self.is_prepared.store(true, Ordering::Relaxed);
+        self.are_prices_told.store(false, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Tells the database the prices, once.
+    ///
+    /// NOTE: a database that will not have them costs a warning: events come first, and can be priced later.
+    async fn tell_prices(&self, session: &Session) -> Result<(), TargetError> {
+        let Some(prices) = self.prices.as_ref().filter(|_| !self.are_prices_told.load(Ordering::Relaxed))
+        else {
+            return Ok(());
+        };
+        match prices::mirror(session, prices, self.url.connect_timeout()).await {
+            Ok(_) => {}
+            Err(error) if error.kind() == ErrorKind::Retry => return Err(error),
+            Err(error) => {
+                session.run("leaving the prices as they are", "ROLLBACK").await?;
+                tracing::warn!(%error, "the database does not take the prices: what it computes of costs may be old");
+            }
+        }
+        self.are_prices_told.store(true, Ordering::Relaxed);
         Ok(())
     }
 
@@ -131,6 +172,7 @@ impl Target for TimescaleTarget {
         }
         match state {
             State::Current => {
+                self.tell_prices(&session).await?;
                 let ledger = self.ledger(&session, log).await?;
                 Ok(TimescaleLane::new(session, log.clone(), ledger, Arc::clone(&self.chunks)))
             }

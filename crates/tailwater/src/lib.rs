@@ -15,6 +15,7 @@ mod gate;
 mod http;
 mod metrics;
 mod output;
+mod prices;
 mod projection;
 mod recorder;
 mod render;

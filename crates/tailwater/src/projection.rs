@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
 use crate::failure::{Failure, chain};
+use crate::prices::Known;
 use crate::retention::Passes;
 use crate::service::{Live, LogProjector, Projecting, blocking, projector, retry_what_is_known_now};
 use crate::watch::hold_back;
@@ -72,8 +73,9 @@ pub(crate) async fn start(
         return Ok((Projecting::Disabled, None));
     };
     let retention = config.retention_of(database);
+    let prices = Known::of(&config.data_dir).list(&log.info().host);
     let runner = Runner {
-        projector: projector(log, database.clone(), config.migrate, config.backlog, retention),
+        projector: projector(log, (database.clone(), prices), config.migrate, config.backlog, retention),
         log: log.clone(),
         database: fingerprint,
         halt_retry: config.halt_retry,

@@ -10,6 +10,7 @@ mod line;
 mod loose;
 mod model;
 pub mod otlp;
+pub mod prices;
 pub mod tool;
 pub mod transcript;
 

@@ -29,14 +29,16 @@ struct Applied {
     checksum: Vec<u8>,
 }
 
-/// Tables beside those of [`TABLES`].
-const OWN_TABLES: [&str; 6] = [
+/// Tables beside those of [`TABLES`], and a view.
+const OWN_TABLES: [&str; 8] = [
     LOGS_TABLE,
     "tailwater_ranges",
     "tailwater_replays",
     "tailwater_replay_ranges",
     "tailwater_quarantine",
     "tailwater_adoptions",
+    "model_prices",
+    "token_costs",
 ];
 
 /// Whose presence tells that the tables of our names are ours.

@@ -22,6 +22,7 @@ mod migrating;
 mod oracle;
 mod poison;
 mod pooler;
+mod pricing;
 mod quarantine;
 mod replaying;
 mod retention;

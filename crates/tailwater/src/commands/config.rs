@@ -12,6 +12,7 @@ use crate::config::catalogue::Exposure;
 use crate::config::{CATALOGUE, Config, RawConfig, Setting, agents, default_data_dir, default_path};
 use crate::failure::Failure;
 use crate::output::{self, Sheet};
+use crate::prices::Known;
 
 /// Does what is asked of the configuration.
 ///
@@ -28,6 +29,9 @@ pub(crate) fn config(cli: &Cli, command: &ConfigCommand) -> Result<(), Failure> 
 fn check(cli: &Cli) -> Result<(), Failure> {
     let raw = crate::gather(cli)?;
     let config = Config::new(&raw, crate::variable)?;
+    if let Some(problem) = Known::of(&config.data_dir).problem() {
+        return Err(Failure::unhealthy(format!("{problem}; until that is mended the embedded prices hold")));
+    }
     let file = raw.file().map_or_else(|| "no file".to_owned(), |path| path.display().to_string());
     output::line(&format!("the configuration is good ({file}); data_dir is {}", config.data_dir.display()))
 }

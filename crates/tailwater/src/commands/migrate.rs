@@ -36,6 +36,8 @@ pub(crate) async fn migrate(config: &Config, args: &MigrateArgs) -> Result<(), F
 /// Brings our tables up to date; `more` is said behind it.
 async fn upgrade(database: &DatabaseUrl, more: &str) -> Result<(), Failure> {
     let outcome = store::migrate(database, Extension::Create).await.map_err(|error| told(&error))?;
+    let prices = crate::prices::embedded_list();
+    store::mirror_prices(database, &prices).await.map_err(|error| told(&error))?;
     let applied = match outcome.applied.as_slice() {
         [] => "the tables are up to date".to_owned(),
         applied => {

@@ -21,6 +21,7 @@ use crate::control::server;
 use crate::failure::{Failure, chain};
 use crate::http::Http;
 use crate::output;
+use crate::prices::Known;
 use crate::projection;
 use crate::service::{Intake, Service, blocking};
 use crate::watch;
@@ -57,6 +58,9 @@ pub(crate) async fn run(config: &Config) -> Result<(), Failure> {
     let mut running = start_samplers(&log, samplers)?;
     if let Some(transcripts) = &config.transcripts {
         running.push(crate::sources::transcripts(transcripts, foreign_host(&log)?, &registry, &log)?);
+    }
+    if let Some(problem) = Known::of(&config.data_dir).problem() {
+        tracing::warn!(problem, "the owner's prices are left out, the embedded ones hold");
     }
     let (projecting, projection) = projection::start(config, &log, &stop).await?;
     let statuses: Vec<_> = running.iter().map(PacedSampler::status).collect();

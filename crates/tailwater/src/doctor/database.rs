@@ -8,7 +8,10 @@ use std::sync::Arc;
 use event::Position;
 use eventlog::inspect::{self, Marked};
 use projector::TargetError;
-use store::{DatabaseReport, DatabaseUrl, Distance, Link, Migrate, SchemaReport, SslMode, Tables, Transport};
+use store::{
+    DatabaseReport, DatabaseUrl, Distance, Link, Migrate, PricesSeen, SchemaReport, SslMode, Tables,
+    Transport,
+};
 
 use super::log::Identity;
 use super::paths::listed;
@@ -23,12 +26,40 @@ pub(super) async fn look(subject: Arc<Subject>, log: Identity) -> Vec<Finding> {
     let mut hosts = Vec::from_iter(own.map(|info| info.host.clone()));
     hosts.extend(subject.host.iter().filter(|host| own.is_none_or(|info| info.host != **host)).cloned());
     match store::examine(url, own.map(|info| info.log_id), &hosts).await {
-        Ok(report) => judge(&subject, url, &report, durable(&subject).await),
+        Ok(report) => {
+            let mut findings = judge(&subject, url, &report, durable(&subject).await);
+            if matches!(report.schema, Ok(SchemaReport::Current)) {
+                findings.push(prices(&store::prices_seen(url, PRICES_DAYS).await));
+            }
+            findings
+        }
         Err(error) => vec![Finding::failure(
             "database",
             chain(&error),
             "see that it runs and lets this user in, and that database.url is right; recording goes on without it",
         )],
+    }
+}
+
+/// How many days of calls are looked at for models without a price.
+const PRICES_DAYS: i32 = 1;
+
+fn prices(seen: &Result<PricesSeen, TargetError>) -> Finding {
+    const CHECK: &str = "database.prices";
+    match seen {
+        Err(error) => unknown(CHECK, error),
+        Ok(PricesSeen { rows, unpriced }) if unpriced.is_empty() => {
+            Finding::ok(CHECK, format!("{rows} rows; every call of the last day has a cost"))
+        }
+        Ok(PricesSeen { rows, unpriced }) => {
+            let models: Vec<String> =
+                unpriced.iter().map(|(model, calls)| format!("{model:?} ({calls} calls)")).collect();
+            Finding::note(
+                CHECK,
+                format!("{rows} rows; no price for {} of the last day", models.join(", ")),
+                "add them to prices.toml in the data directory (docs/prices.md), or leave their cost unknown",
+            )
+        }
     }
 }
 

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use super::{Finding, Subject};
 use crate::config::{Origin, RawConfig};
+use crate::prices::{Known, OwnFile};
 
 /// What those may read who are not the owner.
 const OTHERS_MAY_READ: u32 = 0o044;
@@ -18,6 +19,7 @@ pub(super) fn look(subject: &Subject) -> Vec<Finding> {
     let mut findings = vec![version];
     findings.extend(configuration(subject));
     findings.extend(secret_in_the_open(&subject.raw, subject.config.database.as_ref(), mode));
+    findings.push(prices(&Known::of(&subject.config.data_dir)));
     findings.extend(host(subject));
     findings
 }
@@ -50,6 +52,19 @@ fn secret_in_the_open(
         format!("{} holds the database's password, and others may read it (mode {mode:04o})", path.display()),
         format!("chmod 600 {}", path.display()),
     ))
+}
+
+fn prices(known: &Known) -> Finding {
+    let rows = known.prices.rows().len();
+    match &known.own {
+        OwnFile::Absent => Finding::ok("prices", format!("{rows} rows, embedded")),
+        OwnFile::Read(own) => Finding::ok("prices", format!("{rows} rows, {own} of them from prices.toml")),
+        OwnFile::Refused(problem) => Finding::warning(
+            "prices",
+            problem.clone(),
+            "mend it and start tailwater again: until then the embedded prices hold (docs/prices.md)",
+        ),
+    }
 }
 
 fn mode(path: &Path) -> Option<u32> {

@@ -27,6 +27,7 @@ use crate::control::output::Output;
 use crate::control::server::Handler;
 use crate::failure::{Failure, chain};
 use crate::http::Http;
+use crate::prices::Known;
 use crate::render::Style;
 
 pub(crate) use import::ImportAnswer;
@@ -56,6 +57,8 @@ pub(crate) struct Service {
     migrate: store::Migrate,
     retention: Retention,
     replays: Replays,
+    /// What calls cost, as it was known when the log was opened.
+    prices: Known,
     /// The daemon's HTTP server.
     http: Option<Arc<Http>>,
 }
@@ -82,14 +85,23 @@ impl Service {
     ) -> Self {
         let (Opened { log, usage }, (samplers, agents)) = (opened, samplers);
         let (migrate, retention) = (config.migrate, config.retention.clone());
+        let prices = Known::of(&config.data_dir);
         let replays = Replays::default();
-        Self { log, usage, projecting, samplers, agents, migrate, retention, replays, http: None }
+        Self { log, usage, projecting, samplers, agents, migrate, retention, replays, prices, http: None }
     }
 
     /// The same with its HTTP server, if it has one.
     #[must_use]
     pub(crate) fn with_http(self, http: Option<Arc<Http>>) -> Self {
         Self { http, ..self }
+    }
+
+    /// The prices for a database, after telling the client what is wrong with the owner's.
+    async fn tell_prices(&self, output: &Output) -> Result<Arc<store::PriceList>, Failure> {
+        if let Some(problem) = self.prices.problem() {
+            output.notice(format!("the embedded prices alone are used: {problem}")).await?;
+        }
+        Ok(self.prices.list(&self.log.info().host))
     }
 
     /// A lone command's.

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use event::{Position, span};
 use projector::{ErrorKind, Halt, Projector, Settings, State, Status, Totals, Until};
 use serde::{Deserialize, Serialize};
-use store::{DatabaseUrl, StoreOptions, TimescaleTarget};
+use store::{DatabaseUrl, PriceList, StoreOptions, TimescaleTarget};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
@@ -160,17 +160,18 @@ impl ProjectAnswer {
 /// The projector of a log into a database.
 pub(crate) type LogProjector = Projector<LogSource, Keeping>;
 
-/// A projector of this log into this database, which keeps events for so long.
+/// A projector of this log into this database, which learns these prices and keeps events for so long.
 #[must_use]
 pub(crate) fn projector(
     log: &eventlog::EventLog,
-    database: DatabaseUrl,
+    (database, prices): (DatabaseUrl, Arc<PriceList>),
     migrate: store::Migrate,
     backlog: Backlog,
     retention: Option<Duration>,
 ) -> LogProjector {
     let options = StoreOptions { migrate, ..StoreOptions::default() };
-    let (target, parts) = Keeping::new(TimescaleTarget::new(database, options), retention);
+    let (target, parts) =
+        Keeping::new(TimescaleTarget::new(database, options).with_prices(prices), retention);
     let settings =
         Settings { backlog_lanes: backlog.lanes, backlog_rate: backlog.rate, ..Settings::default() };
     Projector::with_parts(Arc::new(LogSource::new(log.clone())), Arc::new(target), settings, parts)
@@ -218,7 +219,8 @@ impl Service {
         }
         let traced = tracing::info_span!("project", %database);
         let retention = retention.or_else(|| self.retention_of(&database));
-        let projector = projector(&self.log, database, self.migrate, backlog, retention);
+        let prices = self.tell_prices(output).await?;
+        let projector = projector(&self.log, (database, prices), self.migrate, backlog, retention);
         let began = Instant::now();
         let told = report(projector.status(), head, output);
         let totals = tokio::select! {

@@ -94,7 +94,8 @@ impl Service {
         output.notice(planned.told.line(doing)).await?;
         let asked = ReplayRequest { request: task.selection.flags(), lo, hi, begin: task.begin };
         let options = StoreOptions { migrate: self.migrate, ..StoreOptions::default() };
-        let target = TimescaleTarget::replay(database.clone(), options, asked);
+        let prices = self.tell_prices(output).await?;
+        let target = TimescaleTarget::replay(database.clone(), options, asked).with_prices(prices);
         let (target, mut parts) = Keeping::new(target, retention);
         parts.sieve.select = select(&task.selection);
         parts.first = own.map(|live| live.status.clone());
