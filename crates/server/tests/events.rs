@@ -80,7 +80,7 @@ fn what_is_wrong_is_named_and_nothing_is_kept() {
     running.post("/api/events", &[("content-encoding", "br")], b"x").problem(415, "neither gzip");
     let long = format!("{{\"kind\":\"{}\"}}", "x".repeat(1 << 20));
     running.events(NDJSON, &long).problem(400, "the most is 1048576");
-    assert_eq!((running.kept(), running.tally().events, running.tally().rejected), (0, 0, 10));
+    assert_eq!((running.kept(), running.tally().events, running.tally().rejected), (0, 0, 11));
 }
 
 #[test]
