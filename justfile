@@ -46,6 +46,10 @@ fuzz target seconds="0":
 bench *args:
     cargo bench --workspace --bench '*' -- "$@"
 
+# The real daemon samples fifty agents for so many minutes, beside pgrep and ps: its CPU time and its memory
+fleet minutes="10":
+    BENCH_FLEET_MINUTES={{ minutes }} cargo bench --bench fleet
+
 # The test database: up, down, reset, status, psql …
 db *args="up":
     @scripts/timescaledb "$@"

@@ -4,14 +4,22 @@
 //! agent `pgrep -P` down the tree, and `ps -o %cpu,rss -p` for each process. It counts CPU time, of this process
 //! and of what it forks, and of the tmux server. It needs no database; without tmux it says what it skipped.
 
-#![expect(clippy::print_stdout, reason = "the report of a benchmark goes to standard output")]
-#![expect(clippy::unwrap_used, reason = "a benchmark that cannot be set up ends")]
+#![allow(
+    clippy::expect_used,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    unreachable_pub,
+    reason = "a benchmark that cannot be set up ends, and its report goes to standard output"
+)]
 
-use std::process::Command;
+#[path = "support/fleet.rs"]
+mod fleet;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use criterion::{Criterion, criterion_group, criterion_main};
+use fleet::{Fleet, is_installed, old_way, ticks};
 use sampler::host::{HostSampler, ProcHost, machine_name};
 use sampler::proc::pid_io::PidIo;
 use sampler::proc::pid_stat::{self, PidStat};
@@ -103,101 +111,26 @@ fn pure(criterion: &mut Criterion) {
     criterion.bench_function("sample/parse/pid_stat", |bencher| bencher.iter(|| pid_stat::parse(&line)));
 }
 
-/// A tmux server of its own, with agents that sleep.
-struct Server {
-    folder: tempfile::TempDir,
+fn sampler_of(server: &Fleet) -> TmuxSampler<ProcTmux> {
+    let settings = TmuxSettings { server: TmuxServer::Path(server.socket()), ..TmuxSettings::default() };
+    TmuxSampler::new(AgentSelector::default(), ProcTmux::open(settings).unwrap(), Arc::new(SystemClock))
 }
 
-impl Server {
-    fn start(agents: u32, processes_each: u32) -> Self {
-        let server = Self { folder: tempfile::tempdir().unwrap() };
-        let children = "sleep 3600 & ".repeat(usize::try_from(processes_each).unwrap() - 1);
-        let script = format!("{children}wait");
-        for agent in 0..agents {
-            let name = format!("agent-{agent}");
-            assert!(server.tmux(&["new-session", "-d", "-s", &name, "--", "sh", "-c", &script]).0);
-        }
-        let all = usize::try_from(agents * processes_each).unwrap();
-        while server.processes(&server.panes()).len() < all {
-            std::thread::sleep(Duration::from_millis(100));
-        }
-        server
-    }
-
-    fn socket(&self) -> std::path::PathBuf {
-        self.folder.path().join("socket")
-    }
-
-    fn tmux(&self, args: &[&str]) -> (bool, String) {
-        let mut command = Command::new("tmux");
-        command.arg("-S").arg(self.socket()).args(["-f", "/dev/null"]).args(args).env_remove("TMUX");
-        let output = command.output().unwrap();
-        (output.status.success(), String::from_utf8_lossy(&output.stdout).trim_end().to_owned())
-    }
-
-    fn panes(&self) -> Vec<String> {
-        self.tmux(&["list-panes", "-a", "-F", "#{pane_pid}"]).1.lines().map(str::to_owned).collect()
-    }
-
-    fn pid(&self) -> String {
-        self.tmux(&["display-message", "-p", "#{pid}"]).1
-    }
-
-    /// The panes' processes and their children, for the set-up only.
-    fn processes(&self, panes: &[String]) -> Vec<String> {
-        let children = |pid: &String| std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"));
-        let below = panes.iter().filter_map(|pid| children(pid).ok());
-        let below: Vec<String> =
-            below.flat_map(|pids| pids.split_whitespace().map(str::to_owned).collect::<Vec<_>>()).collect();
-        panes.iter().cloned().chain(below).collect()
-    }
-
-    fn sampler(&self) -> TmuxSampler<ProcTmux> {
-        let settings = TmuxSettings { server: TmuxServer::Path(self.socket()), ..TmuxSettings::default() };
-        TmuxSampler::new(AgentSelector::default(), ProcTmux::open(settings).unwrap(), Arc::new(SystemClock))
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        self.tmux(&["kill-server"]);
-    }
-}
-
-/// CPU time in milliseconds of this process and what it reaped, and of another process.
-fn cpu_ms(server: &str) -> (f64, f64) {
-    let ticks = |pid: &str| {
-        let text = std::fs::read(format!("/proc/{pid}/stat")).unwrap();
-        pid_stat::parse(&text).unwrap().ticks() as f64 * 10.0
-    };
-    (ticks("self"), ticks(server))
-}
-
-/// The old way, once over these panes.
-fn old_way(panes: &[String]) -> usize {
-    let run = |program: &str, args: &[&str]| {
-        let output = Command::new(program).args(args).output().unwrap();
-        String::from_utf8_lossy(&output.stdout).into_owned()
-    };
-    let mut pids: Vec<String> = panes.to_vec();
-    let mut next = 0;
-    while let Some(pid) = pids.get(next).cloned() {
-        pids.extend(run("pgrep", &["-P", &pid]).lines().map(str::to_owned));
-        run("ps", &["-o", "%cpu,rss", "-p", &pid]);
-        next += 1;
-    }
-    pids.len()
+/// CPU time in milliseconds of this process and what it reaped, and of the tmux server.
+fn cpu_ms(server: u32) -> (f64, f64) {
+    let milliseconds = |pid: u32| ticks(pid).map_or(0.0, |ticks| ticks as f64 * 10.0);
+    (milliseconds(std::process::id()), milliseconds(server))
 }
 
 fn real(criterion: &mut Criterion) {
-    if Command::new("tmux").arg("-V").output().is_err() {
+    if !is_installed("tmux") {
         println!("SKIPPED: sample/real: tmux is not installed");
         return;
     }
     let mut host = HostSampler::new(machine_name(), ProcHost::open().unwrap());
     idle(&mut host);
-    let server = Server::start(AGENTS, PROCESSES_PER_AGENT);
-    let mut tmux = server.sampler();
+    let server = Fleet::start(AGENTS, PROCESSES_PER_AGENT);
+    let mut tmux = sampler_of(&server);
     assert_eq!(pass(&mut tmux), 100);
     criterion.bench_function("sample/real/100_agents_1000_processes", |bencher| {
         bencher.iter(|| pass(&mut tmux) + pass(&mut host));
@@ -209,16 +142,16 @@ fn real(criterion: &mut Criterion) {
 
 /// A small machine, sampled each second. It comes first: the many processes of the other leave slowly.
 fn idle(host: &mut dyn Sampler) {
-    let server = Server::start(50, 5);
-    let mut tmux = server.sampler();
+    let server = Fleet::start(50, 5);
+    let mut tmux = sampler_of(&server);
     let ours = measure("50 agents, 250 processes", &server, &mut [&mut tmux, host]);
     println!("sampled each second: {:.2} % of a core, the tmux server's part included", ours / 10.0);
 }
 
 /// Runs many passes; prints and returns the CPU time of one, milliseconds.
-fn measure(what: &str, server: &Server, samplers: &mut [&mut dyn Sampler]) -> f64 {
+fn measure(what: &str, server: &Fleet, samplers: &mut [&mut dyn Sampler]) -> f64 {
     let pid = server.pid();
-    let before = cpu_ms(&pid);
+    let before = cpu_ms(pid);
     let mut walls: Vec<Duration> = Vec::new();
     for _ in 0..PASSES {
         let start = Instant::now();
@@ -227,7 +160,7 @@ fn measure(what: &str, server: &Server, samplers: &mut [&mut dyn Sampler]) -> f6
         }
         walls.push(start.elapsed());
     }
-    let after = cpu_ms(&pid);
+    let after = cpu_ms(pid);
     walls.sort_unstable();
     let (own, tmux) = ((after.0 - before.0) / f64::from(PASSES), (after.1 - before.1) / f64::from(PASSES));
     println!(
@@ -240,17 +173,17 @@ fn measure(what: &str, server: &Server, samplers: &mut [&mut dyn Sampler]) -> f6
     own + tmux
 }
 
-fn compare(server: &Server, ours: f64) {
-    if ["pgrep", "ps"].iter().any(|program| Command::new(program).arg("-V").output().is_err()) {
+fn compare(server: &Fleet, ours: f64) {
+    if !["pgrep", "ps"].into_iter().all(is_installed) {
         println!("SKIPPED: the comparison with pgrep and ps: they are not installed");
         return;
     }
     let panes = server.panes();
     let part = panes.get(..OLD_WAY_AGENTS).unwrap();
     let pid = server.pid();
-    let before = cpu_ms(&pid);
+    let before = cpu_ms(pid);
     let processes = old_way(part);
-    let theirs = (cpu_ms(&pid).0 - before.0) * panes.len() as f64 / part.len() as f64;
+    let theirs = (cpu_ms(pid).0 - before.0) * panes.len() as f64 / part.len() as f64;
     println!(
         "pgrep and ps for {} agents ({processes} processes), scaled to {}: CPU {theirs:.0} ms; that is {:.0} times as much",
         part.len(),
