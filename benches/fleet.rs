@@ -150,7 +150,7 @@ impl Daemon {
     fn events(&self) -> u64 {
         let output = command(&self.binary, &self.home).args(["status", "--format", "json"]).output();
         let status: Value = serde_json::from_slice(&output.expect("a status").stdout).expect("JSON");
-        status["log"]["next_position"].as_u64().expect("a position")
+        status.pointer("/log/next_position").and_then(Value::as_u64).expect("a position")
     }
 
     fn record(&self, lines: &str) {
