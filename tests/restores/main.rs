@@ -56,8 +56,10 @@ fn verify(log: &Log, database: &Database, code: i32, expected: [u64; 5]) {
 
 /// How many rows each agent has, in the order of their names.
 fn agents(database: &Database) -> Vec<String> {
-    database.values("SELECT agent_name || ' ' || count(*) FROM agent_metrics GROUP BY agent_name ORDER BY 1")
+    database.values(AGENTS)
 }
+
+const AGENTS: &str = "SELECT agent_name || ' ' || count(*) FROM agent_metrics GROUP BY agent_name ORDER BY 1";
 
 /// The tables are those that a replay makes in a fresh database.
 fn check_as_replayed(log: &Log, database: &Database) {

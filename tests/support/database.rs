@@ -42,7 +42,12 @@ impl Database {
 
     /// The first column.
     pub fn values<T: FromSqlOwned>(&self, sql: &str) -> Vec<T> {
-        query(&self.runtime, &self.url(), sql).unwrap_or_else(|error| panic!("{sql}: {error}"))
+        self.try_values(sql).unwrap_or_else(|error| panic!("{sql}: {error:?}"))
+    }
+
+    /// The first column, unless the server refuses: a chunk that is dropped while it is read is an error of the read.
+    pub fn try_values<T: FromSqlOwned>(&self, sql: &str) -> Result<Vec<T>, tokio_postgres::Error> {
+        query(&self.runtime, &self.url(), sql)
     }
 
     /// Statements without an answer.
