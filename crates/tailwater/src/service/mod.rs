@@ -132,7 +132,7 @@ impl Handler for Service {
         match task {
             Task::Record { skip_invalid, .. } => {
                 let intake = self.intake();
-                blocking(move || record(&intake, &body, skip_invalid)).await.and_then(answer)
+                blocking(move || record(&intake, body, skip_invalid)).await.and_then(answer)
             }
             Task::Version => answer(env!("CARGO_PKG_VERSION")),
             Task::Status => answer(self.status().await?),

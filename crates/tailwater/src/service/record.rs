@@ -13,14 +13,16 @@ use crate::failure::{Failure, chain};
 ///
 /// # Errors
 /// When a line is invalid and `skip_invalid` is not set, or the log does not take the events: nothing is kept.
-pub(crate) fn record(intake: &Intake, ndjson: &[u8], skip_invalid: bool) -> Result<Accepted, Failure> {
+pub(crate) fn record(intake: &Intake, ndjson: Vec<u8>, skip_invalid: bool) -> Result<Accepted, Failure> {
     if ndjson.len() > REQUEST_BYTES_MAX {
         return Err(Failure::error(format!(
             "the request has more than {REQUEST_BYTES_MAX} bytes: record it in several parts; nothing was recorded"
         )));
     }
-    let (events, skipped) = read_events(ndjson, 0, skip_invalid)
+    let (events, skipped) = read_events(&ndjson, 0, skip_invalid)
         .map_err(|error| Failure::error(format!("{error}; nothing was recorded")))?;
+    // NOTE: 64 MiB at the most, which are not to lie beside the events, their records and the log's own copy.
+    drop(ndjson);
     if events.is_empty() {
         return Ok(Accepted { skipped, ..Accepted::default() });
     }
