@@ -58,13 +58,17 @@ fn read_sparsely(mut file: impl Read, bytes: usize) -> io::Result<Vec<u8>> {
     let mut buffer = Vec::with_capacity(PIECE_BYTES);
     let mut end = 0;
     for place in contents.chunks_mut(PIECE_BYTES) {
+        let room = place.len();
         buffer.clear();
-        file.by_ref().take(place.len() as u64).read_to_end(&mut buffer)?;
+        file.by_ref().take(room as u64).read_to_end(&mut buffer)?;
         end += buffer.len();
         if !ZEROS.starts_with(&buffer)
             && let Some(place) = place.get_mut(..buffer.len())
         {
             place.copy_from_slice(&buffer);
+        }
+        if buffer.len() < room {
+            break;
         }
     }
     contents.truncate(end);
