@@ -121,9 +121,8 @@ struct Kept {
 #[derive(Clone, Copy, Debug)]
 struct UnderWay {
     began: Instant,
-    /// The first tick that it misses.
-    misses: Instant,
-    interval: Duration,
+    /// The first tick that it misses and the time between two; `None` when it goes by no ticks.
+    ticks: Option<(Instant, Duration)>,
 }
 
 impl StatusHandle {
@@ -147,7 +146,12 @@ impl StatusHandle {
     pub(crate) fn begin(&self, leeway: Duration, interval: Duration) {
         let began = Instant::now();
         let misses = began.checked_add(leeway).unwrap_or(began);
-        self.lock().pass = Some(UnderWay { began, misses, interval });
+        self.lock().pass = Some(UnderWay { began, ticks: Some((misses, interval)) });
+    }
+
+    /// A pass begins that takes as long as there is something to do: it misses no ticks and does not hang.
+    pub(crate) fn begin_without_ticks(&self) {
+        self.lock().pass = Some(UnderWay { began: Instant::now(), ticks: None });
     }
 
     /// The pass has ended and has missed so many ticks.
@@ -168,7 +172,8 @@ impl Kept {
         let mut status = self.status.clone();
         let Some(pass) = &self.pass else { return status };
         let running = now.saturating_duration_since(pass.began);
-        let missed = missed(now.checked_duration_since(pass.misses), pass.interval);
+        let missed =
+            pass.ticks.map_or(0, |(first, interval)| missed(now.checked_duration_since(first), interval));
         status.running = Some(running);
         status.missed_ticks = status.missed_ticks.saturating_add(missed);
         if missed >= HANGS_AFTER_TICKS && running >= HANGS_AFTER {

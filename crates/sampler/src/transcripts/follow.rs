@@ -76,6 +76,14 @@ enum Start {
     Over,
 }
 
+/// From waking until there is nothing to do: a pass, as the status tells it.
+#[derive(Clone, Copy, Debug)]
+struct Awake {
+    since: Duration,
+    /// The events that had been made by then.
+    events: u64,
+}
+
 /// Follows transcripts, a pass at a time.
 pub(super) struct Follower {
     settings: TranscriptSettings,
@@ -88,6 +96,7 @@ pub(super) struct Follower {
     next_scan: Duration,
     roots: Vec<Root>,
     start: Start,
+    awake: Option<Awake>,
     health: Health,
     status: StatusHandle,
 }
@@ -110,6 +119,7 @@ impl Follower {
             watches: Watches::new(watch),
             next_scan: Duration::ZERO,
             roots: Vec::new(),
+            awake: None,
             health: Health::Good,
             status,
         }
@@ -141,13 +151,44 @@ impl Follower {
 
     /// Looks where there is reason to, and reads some of what is to be read.
     pub(super) fn pass(&mut self, is_stopped: &dyn Fn() -> bool) -> Result<Turn, SinkError> {
-        self.settle()?;
-        let turn = self.look().and_then(|()| self.tailer.turn(is_stopped));
-        self.report(turn.as_ref().err());
+        let awake = self.wake();
+        let turn = match self.settle() {
+            Ok(()) => {
+                let turn = self.look().and_then(|()| self.tailer.turn(is_stopped));
+                self.report(turn.as_ref().err());
+                turn
+            }
+            Err(error) => Err(error),
+        };
+        self.count(awake);
+        if !matches!(turn, Ok(Turn::Worked)) {
+            self.awake = None;
+            self.status.end(0);
+        }
         if matches!(turn, Ok(Turn::Rested)) {
             self.tell_start();
         }
         turn
+    }
+
+    /// The pass that is under way, or one that begins.
+    fn wake(&mut self) -> Awake {
+        if let Some(awake) = self.awake {
+            return awake;
+        }
+        let awake = Awake { since: self.clock.monotonic(), events: self.tailer.done().events };
+        self.awake = Some(awake);
+        self.status.begin_without_ticks();
+        awake
+    }
+
+    fn count(&self, awake: Awake) {
+        let events = self.tailer.done().events;
+        self.status.update(|status| {
+            status.last_duration = Some(self.clock.monotonic().saturating_sub(awake.since));
+            status.events = events.saturating_sub(awake.events);
+            status.events_total = events;
+        });
     }
 
     /// Reads back what the log keeps, where that is in doubt; everything is looked at again then.

@@ -111,6 +111,34 @@ fn a_long_file_is_read_in_portions_and_progress_is_told() {
     assert!(kept.ages.len() > 2 && kept.ages.iter().take(2).all(|age| *age == Age::Old), "{:?}", kept.ages);
 }
 
+#[test]
+fn a_pass_lasts_until_there_is_nothing_to_do_and_tells_its_events() {
+    let mut world = World::new();
+    let told = |world: &World| {
+        let status = world.status.get();
+        (status.events, status.events_total, status.last_duration, status.running.is_some())
+    };
+    assert_eq!(told(&world), (0, 0, None, false));
+    let long: String = (1..=200_000).map(|number| format!("s + {number}\n")).collect();
+    world.write(FILE, &long);
+    assert_eq!(world.pass().unwrap(), Turn::Worked);
+    let (so_far, total, _, is_running) = told(&world);
+    assert!(is_running && so_far > 0 && so_far == total && so_far < 200_000, "{so_far} of {total}");
+    world.clock.advance(Duration::from_secs(3));
+    while world.pass().unwrap() == Turn::Worked {}
+    assert_eq!(told(&world), (200_000, 200_000, Some(Duration::from_secs(3)), false));
+
+    world.write(FILE, "s + 200001\n");
+    world.log.will([Fate::Refused]);
+    world.clock.advance(INTERVAL);
+    world.pass().unwrap_err();
+    assert_eq!(told(&world), (0, 200_000, Some(Duration::ZERO), false), "refused");
+    world.follow();
+    assert_eq!(told(&world), (1, 200_001, Some(Duration::ZERO), false));
+    world.follow();
+    assert_eq!(told(&world), (0, 200_001, Some(Duration::ZERO), false));
+}
+
 /// Writers that append half lines, begin anew, and rename, while appends fail and the process is killed: in the end the
 /// log has every call as it was told last.
 #[test]
