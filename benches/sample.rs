@@ -112,7 +112,9 @@ fn pure(criterion: &mut Criterion) {
 }
 
 fn sampler_of(server: &Fleet) -> TmuxSampler<ProcTmux> {
-    let settings = TmuxSettings { server: TmuxServer::Path(server.socket()), ..TmuxSettings::default() };
+    // NOTE: each pass is to ask tmux, as it does at the default interval of 10 s.
+    let (server, answer_age_max) = (TmuxServer::Path(server.socket()), Duration::ZERO);
+    let settings = TmuxSettings { server, answer_age_max, ..TmuxSettings::default() };
     TmuxSampler::new(AgentSelector::default(), ProcTmux::open(settings).unwrap(), Arc::new(SystemClock))
 }
 

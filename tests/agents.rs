@@ -3,80 +3,13 @@
 
 mod support;
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
 
 use serde_json::Value;
-use support::daemon::Daemon;
-use support::tmux::Tmux;
-use support::{eventually, json, record, stderr, stdout, tailwater};
-use tempfile::{TempDir, tempdir};
-
-/// A daemon that samples one tmux server each second.
-struct Host {
-    home: TempDir,
-    tmux: Tmux,
-}
-
-impl Host {
-    fn new(configuration: &str) -> Self {
-        let home = tempdir().unwrap();
-        fs::write(home.path().join("tailwater.toml"), configuration).unwrap();
-        let tmux = Tmux::new(home.path());
-        Self { home, tmux }
-    }
-
-    fn data(&self) -> std::path::PathBuf {
-        self.home.path().join("data")
-    }
-
-    fn command(&self) -> Command {
-        let mut command = tailwater(&self.data());
-        command.env("TAILWATER_CONFIG", self.home.path().join("tailwater.toml"));
-        command.env("TAILWATER_TMUX_SOCKET", self.tmux.socket()).env("TAILWATER_TMUX_INTERVAL", "1s");
-        command.env("TAILWATER_HOST_ENABLED", "false");
-        command
-    }
-
-    fn start(&self) -> Daemon {
-        Daemon::start_command(&self.data(), self.command().arg("run"))
-    }
-
-    fn ask(&self, arguments: &[&str]) -> Value {
-        json(&self.command().args(arguments).output().unwrap())
-    }
-
-    fn say(&self, agent: &str, state: &str) {
-        let answer = self.ask(&["record", "state", "--agent", agent, "--state", state]);
-        assert_eq!(answer["accepted"], 1);
-    }
-
-    /// The last sample of an agent.
-    fn sample(&self, agent: &str) -> Option<Value> {
-        let output = self.command().args(["log", "export", "--kind", "agent_sample"]).output().unwrap();
-        assert!(output.status.success(), "{}", stderr(&output));
-        let text = stdout(&output);
-        let mut events = text.lines().rev().map(|line| serde_json::from_str::<Value>(line).unwrap());
-        events.find(|event| event["agent_name"] == agent)
-    }
-
-    /// Waits for a sample of this agent in this state.
-    fn wait_for(&self, agent: &str, state: &str) -> Value {
-        eventually(&format!("{agent} is {state:?}"), || {
-            self.sample(agent).filter(|sample| sample["state"].as_str().unwrap_or_default() == state)
-        })
-    }
-
-    /// The state of each agent in the statistics, and the object of all numbers.
-    fn stats(&self) -> (BTreeMap<String, String>, Value) {
-        let stats = self.ask(&["stats", "--format", "json"]);
-        let word = |agent: &Value, field: &str| agent[field].as_str().unwrap().to_owned();
-        let agents = stats["agents"]["agent_stats"].as_array().unwrap();
-        (agents.iter().map(|agent| (word(agent, "name"), word(agent, "state"))).collect(), stats)
-    }
-}
+use support::host::Host;
+use support::{eventually, json, record, stderr, stdout};
 
 #[test]
 fn what_an_agent_says_is_in_its_next_sample_and_in_the_statistics_and_survives_a_restart() {

@@ -7,6 +7,7 @@ pub mod database;
 pub mod dump;
 pub mod files;
 pub mod havoc;
+pub mod host;
 pub mod ledger;
 pub mod log;
 pub mod network;

@@ -23,6 +23,12 @@ impl Tmux {
         self.run(&["new-session", "-d", "-s", name, command]);
     }
 
+    /// Makes a session that runs this command in this folder.
+    pub fn session_in(&self, name: &str, folder: &Path, command: &str) {
+        let folder = folder.to_str().expect("a path in UTF-8");
+        self.run(&["new-session", "-d", "-s", name, "-c", folder, command]);
+    }
+
     pub fn run(&self, arguments: &[&str]) {
         let mut command = Command::new("tmux");
         command.env_remove("TMUX").arg("-S").arg(&self.socket).args(["-f", "/dev/null"]).args(arguments);

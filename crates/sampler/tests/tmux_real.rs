@@ -277,6 +277,41 @@ fn a_pane_that_outlives_its_process_and_a_view_of_another_session() {
 }
 
 #[test]
+fn between_two_answers_of_tmux_its_servers_children_tell_what_begins_and_ends() {
+    if no_tmux() {
+        return;
+    }
+    let tmux = Tmux::start("between");
+    tmux.session("zen", "exec sleep 1000");
+    let agents = |answer_age_max: Duration| {
+        let server = TmuxServer::Path(tmux.path("s"));
+        let timeout = Duration::from_mins(2);
+        let settings = TmuxSettings { server, timeout, answer_age_max, ..TmuxSettings::default() };
+        Agents::with(settings, AgentSelector::default())
+    };
+    let (mut lasting, mut asking) = (agents(Duration::MAX), agents(Duration::ZERO));
+    let names = |agents: &mut Agents| -> Vec<String> {
+        agents.pass().names().into_iter().map(ToOwned::to_owned).collect()
+    };
+    for _ in 0..2 {
+        assert_eq!(names(&mut lasting), ["zen"]);
+    }
+    tmux.session("two", "exec sleep 1000");
+    assert_eq!(names(&mut lasting), ["zen", "two"], "a session that begins");
+    tmux.run(&["split-window", "-t", "=zen:", "--", "while :; do :; done"]);
+    wait_for("what burns in the new pane of zen", || lasting.pass().cpu_ms("zen") > 0.0);
+    tmux.run(&["kill-session", "-t", "=two"]);
+    wait_for("a session that ends", || names(&mut lasting) == ["zen"]);
+
+    assert_eq!(names(&mut asking), ["zen"]);
+    tmux.run(&["rename-session", "-t", "=zen", "other"]);
+    assert_eq!(names(&mut lasting), ["zen"], "the kernel knows no names");
+    assert_eq!(asking.pass().agent("other").state, State::Unknown);
+    tmux.run(&["kill-server"]);
+    wait_for("the server to end", || names(&mut lasting).is_empty());
+}
+
+#[test]
 fn disk_counters_follow_the_kernel_through_children_that_end() {
     if no_tmux() {
         return;
@@ -346,6 +381,7 @@ fn a_server_that_hangs_fails_the_pass_in_time_and_heals() {
     let settings = TmuxSettings {
         server: TmuxServer::Path(tmux.path("s")),
         timeout: Duration::from_millis(500),
+        answer_age_max: Duration::ZERO,
         ..TmuxSettings::default()
     };
     let mut agents = Agents::with(settings, AgentSelector::default());

@@ -81,18 +81,21 @@ fn agents_since(config: &Config, log: &EventLog, since: Time) -> Agents {
     Agents { registry, since, workspace: config.data_dir.clone() }
 }
 
-/// Follows the transcripts of coding tools, and keeps what they tell in this log.
+/// Follows the transcripts of coding tools, and keeps what they tell in this log; the other samplers, which know where
+/// agents work, go first.
 ///
 /// # Errors
 /// When the system gives no thread.
 pub(crate) fn transcripts(
     sampling: &TranscriptSampling,
     host: Option<HostName>,
+    others: &[PacedSampler],
     registry: &Registry,
     log: &EventLog,
 ) -> Result<PacedSampler, Failure> {
     let TranscriptSampling { homes, interval } = sampling.clone();
-    let settings = TranscriptSettings { homes, interval, host };
+    let after = others.iter().map(PacedSampler::status).collect();
+    let settings = TranscriptSettings { homes, interval, host, after };
     let keeper = Arc::new(LogOfTranscripts::new(log.clone()));
     transcripts::start(settings, registry.clone(), Arc::new(SystemClock), keeper)
         .map_err(|error| Failure::error(chain(&error)))

@@ -20,21 +20,24 @@
 //! Where an agent works is asked of the kernel too: tmux's answer is one line for a pane, and a path may hold line
 //! ends, with which an agent could make up panes of others.
 //!
-//! tmux is asked at every pass: a session that was renamed, or a pane that moved, cannot be seen in /proc.
+//! Running tmux is a quarter of what a pass each second costs, so an answer holds for
+//! [`TmuxSettings::answer_age_max`] while its server
+//! has the same children: a pane that begins or ends changes them. A session that was renamed, or a pane that moved to
+//! another, cannot be seen in /proc and is told that much later. Passes that are further apart ask each time.
 
 use std::ffi::OsString;
 use std::fmt::Write;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::command::{self, Answer};
-use super::panes;
+use super::panes::{self, TmuxSession};
 use super::probe::{IoReading, Machine, TmuxListing, TmuxProbe, Units};
 use crate::ProbeError;
 use crate::proc::pid_stat::PidStat;
-use crate::proc::{Folder, ParseError, Pid, Presence, cpu, meminfo, pid_io, pid_stat};
+use crate::proc::{Folder, ParseError, Parsed, Pid, Presence, cpu, meminfo, pid_io, pid_stat};
 
 /// Which tmux server.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -57,11 +60,14 @@ pub struct TmuxSettings {
     pub server: TmuxServer,
     /// How long one run may take.
     pub timeout: Duration,
+    /// How long its answer holds while the server has the same children.
+    pub answer_age_max: Duration,
 }
 
 impl Default for TmuxSettings {
     fn default() -> Self {
-        Self { program: "tmux".into(), server: TmuxServer::Default, timeout: Duration::from_secs(2) }
+        let (timeout, answer_age_max) = (Duration::from_secs(2), Duration::from_secs(5));
+        Self { program: "tmux".into(), server: TmuxServer::Default, timeout, answer_age_max }
     }
 }
 
@@ -72,6 +78,17 @@ pub struct ProcTmux {
     proc: Folder,
     name: String,
     buffer: Vec<u8>,
+    answer: Option<LastAnswer>,
+}
+
+/// The sessions as tmux has told them, and what its server's children were before that.
+#[derive(Debug)]
+struct LastAnswer {
+    asked: Instant,
+    server: Pid,
+    /// What /proc tells; `None` when the server was not known before it answered, or this kernel does not tell.
+    children: Option<Vec<u8>>,
+    sessions: Parsed<TmuxSession>,
 }
 
 impl ProcTmux {
@@ -81,7 +98,7 @@ impl ProcTmux {
     /// When /proc cannot be opened.
     pub fn open(settings: TmuxSettings) -> Result<Self, ProbeError> {
         let proc = Folder::open(Path::new("/proc"))?;
-        Ok(Self { settings, proc, name: String::new(), buffer: Vec::new() })
+        Ok(Self { settings, proc, name: String::new(), buffer: Vec::new(), answer: None })
     }
 
     fn command(&self) -> Command {
@@ -118,6 +135,21 @@ impl ProcTmux {
         self.proc.read_if_there(&self.name, &mut self.buffer)
     }
 
+    /// The children of a process, as /proc lists them.
+    fn children(&mut self, pid: Pid) -> Option<Vec<u8>> {
+        let read = self.read(pid, &format!("task/{pid}/children"));
+        matches!(read, Ok(Presence::Read)).then(|| self.buffer.clone())
+    }
+
+    /// Runs tmux.
+    fn ask(&self) -> Result<TmuxListing, ProbeError> {
+        match command::run(&mut self.command(), self.settings.timeout) {
+            Ok(answer) => listing(&answer, || self.program()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(TmuxListing::NoTmux),
+            Err(error) => Err(self.failed_run(error)),
+        }
+    }
+
     fn parsed<T>(&self, parsed: Result<T, ParseError>) -> Result<T, ProbeError> {
         parsed.map_err(|source| ProbeError::Parse { path: self.proc.path_of(&self.name), source })
     }
@@ -125,11 +157,27 @@ impl ProcTmux {
 
 impl TmuxProbe for ProcTmux {
     fn sessions(&mut self) -> Result<TmuxListing, ProbeError> {
-        match command::run(&mut self.command(), self.settings.timeout) {
-            Ok(answer) => listing(&answer, || self.program()),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(TmuxListing::NoTmux),
-            Err(error) => Err(self.failed_run(error)),
+        let last = self.answer.take();
+        // NOTE: read before tmux is asked: what changes meanwhile differs the next time.
+        let children = last.as_ref().and_then(|last| self.children(last.server));
+        let asked = Instant::now();
+        if let Some(last) = last
+            && children.is_some()
+            && last.children == children
+            && asked.duration_since(last.asked) < self.settings.answer_age_max
+        {
+            let sessions = last.sessions.clone();
+            self.answer = Some(last);
+            return Ok(TmuxListing::Sessions(sessions));
         }
+        let listing = self.ask()?;
+        if let TmuxListing::Sessions(sessions) = &listing
+            && let Some(first) = sessions.items.first()
+        {
+            let (server, sessions) = (first.key.server, sessions.clone());
+            self.answer = Some(LastAnswer { asked, server, children, sessions });
+        }
+        Ok(listing)
     }
 
     fn pids(&mut self, into: &mut Vec<Pid>) -> Result<(), ProbeError> {

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use event::{HostName, SinkError, Text};
 use usage::Tool;
@@ -27,6 +27,10 @@ const DEBOUNCE: Duration = Duration::from_millis(50);
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
+/// How long the first passes of other samplers are waited for, and how often they are looked at.
+const OTHERS_DEADLINE: Duration = Duration::from_secs(5);
+const OTHERS_PAUSE: Duration = Duration::from_millis(20);
+
 /// How transcripts are followed.
 #[derive(Clone, Debug)]
 pub struct TranscriptSettings {
@@ -36,6 +40,8 @@ pub struct TranscriptSettings {
     pub interval: Duration,
     /// Stamped on every event, when the machine no longer has the name that the log was created with.
     pub host: Option<HostName>,
+    /// Samplers that may know where agents work: their first passes are waited for, at most 5 s.
+    pub after: Vec<StatusHandle>,
 }
 
 /// Follows the transcripts on a thread of its own.
@@ -57,8 +63,15 @@ pub fn start(
         let watch = watch.map(|watch| Box::new(watch) as Box<dyn Watch>);
         let host = settings.host.as_ref().map(|host| Text::new(host.as_str()));
         let parts = Parts { log, registry, clock, host, make_reader: Tool::reader };
+        wait_for(&settings.after, stop);
         Follower::new(settings, parts, told, changes, watch).follow(stop);
     })
+}
+
+fn wait_for(others: &[StatusHandle], stop: &Stop) {
+    let began = Instant::now();
+    let is_waiting = || others.iter().any(|other| other.get().last_run.is_none());
+    while is_waiting() && began.elapsed() < OTHERS_DEADLINE && !stop.wait_requested(OTHERS_PAUSE) {}
 }
 
 /// What was last traced.

@@ -57,7 +57,8 @@ pub(crate) async fn run(config: &Config) -> Result<(), Failure> {
     let _health = AbortOnDropHandle::new(tokio::spawn(watch::tell_health(log.clone())));
     let mut running = start_samplers(&log, samplers)?;
     if let Some(transcripts) = &config.transcripts {
-        running.push(crate::sources::transcripts(transcripts, foreign_host(&log)?, &registry, &log)?);
+        let host = foreign_host(&log)?;
+        running.push(crate::sources::transcripts(transcripts, host, &running, &registry, &log)?);
     }
     if let Some(problem) = Known::of(&config.data_dir).problem() {
         tracing::warn!(problem, "the owner's prices are left out, the embedded ones hold");

@@ -191,7 +191,7 @@ fn a_new_line_is_heard_of_in_folders_old_and_new() {
     fs::create_dir_all(world.path("claude/projects/-w-a")).unwrap();
     fs::create_dir_all(world.path("codex")).unwrap();
     let hour = Duration::from_secs(3_600);
-    let settings = TranscriptSettings { homes: world.homes(), interval: hour, host: None };
+    let settings = TranscriptSettings { homes: world.homes(), interval: hour, host: None, after: Vec::new() };
     let parts = Parts {
         log: Arc::clone(&world.log) as Arc<dyn TranscriptLog>,
         registry: Registry::default(),

@@ -226,7 +226,8 @@ impl World {
 
     /// A process that knows only what the log keeps.
     fn restart(&mut self) {
-        let settings = TranscriptSettings { homes: self.homes(), interval: INTERVAL, host: None };
+        let settings =
+            TranscriptSettings { homes: self.homes(), interval: INTERVAL, host: None, after: Vec::new() };
         let parts = Parts {
             log: Arc::clone(&self.log) as Arc<dyn TranscriptLog>,
             registry: Registry::default(),
