@@ -26,6 +26,8 @@
     reason = "a benchmark stops at the first error"
 )]
 
+#[path = "support/daemon.rs"]
+mod daemon;
 #[path = "support/fleet.rs"]
 mod fleet;
 #[path = "support/report.rs"]
@@ -33,20 +35,15 @@ mod report;
 
 use std::env;
 use std::fs;
-use std::io::Write;
-use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant, SystemTime};
 
+use daemon::{Daemon, Memory};
 use event::Time;
 use fleet::{Fleet, is_installed, old_way, ticks};
 use report::{Report, median, percentile};
-use rustix::process::{Pid, Signal, kill_process};
-use serde_json::Value;
 use store::testing::{SERVER_VARIABLE, TestDatabase};
-use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
 const AGENTS: u32 = 50;
@@ -77,7 +74,7 @@ fn main() {
         println!("no {SERVER_VARIABLE}: the daemon records, and does not project");
     }
     let fleet = Fleet::start_at_work(AGENTS, PROCESSES_EACH);
-    let daemon = Daemon::start(&fleet, database.as_ref());
+    let daemon = start(&fleet, database.as_ref());
     sleep(START);
     idle(&daemon, &fleet, &mut report);
     burst(&daemon, &mut report);
@@ -92,96 +89,19 @@ fn number(variable: &str, otherwise: u64) -> u64 {
     env::var(variable).map_or(otherwise, |text| text.parse().expect(variable))
 }
 
-/// A daemon that samples the host and the fleet each second, with a log of its own.
-struct Daemon {
-    home: TempDir,
-    binary: PathBuf,
-    child: Child,
-}
-
-impl Daemon {
-    fn start(fleet: &Fleet, database: Option<&TestDatabase>) -> Self {
-        let home = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
-        let binary =
-            env::var_os("BENCH_FLEET_BINARY").unwrap_or(env!("CARGO_BIN_EXE_tailwater").into()).into();
-        let mut command = command(&binary, &home);
-        command.arg("run").env("TAILWATER_TMUX_SOCKET", fleet.socket());
+/// A daemon that samples the host and the fleet each second.
+fn start(fleet: &Fleet, database: Option<&TestDatabase>) -> Daemon {
+    let home = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
+    let binary = env::var_os("BENCH_FLEET_BINARY").unwrap_or(env!("CARGO_BIN_EXE_tailwater").into()).into();
+    Daemon::start(home, binary, |command| {
+        command.env("TAILWATER_TMUX_SOCKET", fleet.socket());
         command.env("TAILWATER_HOST_INTERVAL", "1s").env("TAILWATER_TMUX_INTERVAL", "1s");
-        command.env("TAILWATER_SERVER_LISTEN", "127.0.0.1:0");
-        command.env("DOCKER_HOST", format!("unix://{}", home.path().join("no-docker").display()));
         let ours = |name: &str| name.starts_with("MALLOC_") || name.starts_with("MIMALLOC_");
         command.envs(env::vars().filter(|(name, _)| ours(name)));
         if let Some(database) = database {
             command.env("TAILWATER_DATABASE_URL", database.url().secret());
         }
-        let child = command.stderr(Stdio::inherit()).spawn().expect("the daemon starts");
-        let socket = home.path().join("data/tailwater.sock");
-        while UnixStream::connect(&socket).is_err() {
-            sleep(Duration::from_millis(20));
-        }
-        Self { home, binary, child }
-    }
-
-    fn pid(&self) -> u32 {
-        self.child.id()
-    }
-
-    fn ticks(&self) -> u64 {
-        ticks(self.pid()).expect("the daemon is there")
-    }
-
-    fn memory(&self) -> Memory {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("the daemon is there");
-        let mib = |name: &str| {
-            let line = status.lines().find_map(|line| line.strip_prefix(name)).expect(name);
-            let kib = line.split_whitespace().next().and_then(|kib| kib.parse::<f64>().ok());
-            kib.expect("a number") / 1_024.0
-        };
-        Memory { resident: mib("VmRSS:"), heap: mib("RssAnon:"), peak: mib("VmHWM:") }
-    }
-
-    /// Begins the peak of its memory anew.
-    fn forget_peak(&self) {
-        // NOTE: 5 begins it anew (proc_pid_clear_refs(5)).
-        fs::write(format!("/proc/{}/clear_refs", self.pid()), "5").expect("a daemon of ours");
-    }
-
-    /// How many events its log has had.
-    fn events(&self) -> u64 {
-        let output = command(&self.binary, &self.home).args(["status", "--format", "json"]).output();
-        let status: Value = serde_json::from_slice(&output.expect("a status").stdout).expect("JSON");
-        status.pointer("/log/next_position").and_then(Value::as_u64).expect("a position")
-    }
-
-    fn record(&self, lines: &str) {
-        let mut command = command(&self.binary, &self.home);
-        let mut child =
-            command.arg("record").stdin(Stdio::piped()).stdout(Stdio::null()).spawn().expect("a command");
-        child.stdin.take().expect("a pipe").write_all(lines.as_bytes()).expect("it reads");
-        assert!(child.wait().expect("an end").success(), "what is recorded is acknowledged");
-    }
-}
-
-impl Drop for Daemon {
-    fn drop(&mut self) {
-        let _ = kill_process(Pid::from_child(&self.child), Signal::TERM);
-        let _ = self.child.wait();
-    }
-}
-
-fn command(binary: &PathBuf, home: &TempDir) -> Command {
-    let mut command = Command::new(binary);
-    command.env_clear().env("PATH", env::var_os("PATH").unwrap_or_default()).env("HOME", home.path());
-    command.env("TAILWATER_DATA_DIR", home.path().join("data"));
-    command
-}
-
-/// What of a process is resident, in MiB: with its code and mapped files, without them, and the most ever.
-#[derive(Clone, Copy)]
-struct Memory {
-    resident: f64,
-    heap: f64,
-    peak: f64,
+    })
 }
 
 /// The Go package's way, a part of it each second.

@@ -181,6 +181,10 @@ fn intake_error(error: &AppendError) -> IntakeError {
 
 #[cfg(test)]
 mod tests {
+    use event::{AgentSample, HostName};
+    use eventlog::{Bounds, EventLog, WhenFull};
+    use sampler::Registry;
+
     use super::*;
 
     #[test]
@@ -196,5 +200,27 @@ mod tests {
             assert_eq!(retry_after, wait);
             assert_eq!(reason, format!("{error}; nothing was recorded"));
         }
+    }
+    #[tokio::test]
+    async fn a_log_at_its_bound_asks_clients_to_wait_and_keeps_nothing_of_what_it_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let bounds = Bounds { max_bytes: 1, when_full: WhenFull::Refuse, ..Bounds::default() };
+        let settings = eventlog::Settings { bounds, ..eventlog::Settings::default() };
+        let log = EventLog::open(dir.path(), &HostName::new("here").unwrap(), settings).unwrap();
+        let intake = LogIntake(service::Intake::new(log.clone(), Registry::default()));
+        let time = "2026-01-02T03:04:05Z".parse().unwrap();
+        let sample = AgentSample { time, agent_name: "zen".into(), ..AgentSample::default() };
+        let mut taken = 0;
+        let refusal = loop {
+            let events = vec![event::Event::AgentSample(sample.clone()); 10];
+            match intake.append(events, Teller::Caller).await {
+                Ok(accepted) => taken += accepted.accepted,
+                Err(error) => break error,
+            }
+            assert!(taken < 1_000, "the bound was not kept");
+        };
+        let IntakeError::Unavailable { reason, retry_after } = refusal else { panic!("{refusal:?}") };
+        assert!(reason.contains("log.max_bytes") && reason.ends_with("nothing was recorded"), "{reason}");
+        assert_eq!((retry_after, log.stat().unwrap().events), (LOG_WAIT, taken));
     }
 }
