@@ -102,6 +102,7 @@ fn one_event_can_be_spelled_out_by_flags() {
         let output = by_flags(flags);
         let error = stderr(&output);
         assert!(output.status.code() == Some(2) && error.contains(says), "{flags:?}: {error}");
+        assert!(!error.contains("line 1"), "nobody wrote a line: {error}");
     };
     check(&["state", "--agent", "zen", "--state", "sleeping"], "field state");
     check(&["state", "--agent", "zen"], "--state");

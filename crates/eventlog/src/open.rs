@@ -157,7 +157,7 @@ impl EventLog {
         &self.0.recovery
     }
 
-    /// What opening again after a failure has found and done since the last call.
+    /// What opening again after a failure has found and done, and what was dropped at the bound, since the last call.
     #[must_use]
     pub fn take_notes(&self) -> Vec<String> {
         self.0.shared.take_notes()

@@ -114,7 +114,7 @@ impl Runner {
             }
             let check = limits::check(event);
             if let Err(invalid) = &check {
-                problems.push(format!("a {} is left out: {invalid}", event.kind()));
+                problems.push(format!("{} is left out: {invalid}", described(event)));
             }
             check.is_ok()
         });
@@ -195,6 +195,19 @@ impl Runner {
             }
         }
     }
+}
+
+/// An event by its kind and the beginning of its subject's name.
+fn described(event: &Event) -> String {
+    /// The most characters of a name, which may be what is wrong.
+    const NAME_CHARS_MAX: usize = 100;
+    let name = match event {
+        Event::AgentSample(sample) => &sample.agent_name,
+        Event::SystemSample(sample) => &sample.system_name,
+        _ => return format!("the {}", event.kind()),
+    };
+    let shown: String = name.chars().take(NAME_CHARS_MAX).collect();
+    format!("the {} of {shown:?}", event.kind())
 }
 
 /// The problems in one line; `None` when there are none.

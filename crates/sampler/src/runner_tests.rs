@@ -174,7 +174,7 @@ fn an_event_that_breaks_a_limit_is_left_out_and_told() {
     bench.step();
     assert!(bench.kept().is_empty());
     let error = bench.status().1.unwrap();
-    assert_eq!(error, "a system_sample is left out: field system_name: must not be empty");
+    assert_eq!(error, r#"the system_sample of "" is left out: field system_name: must not be empty"#);
     bench.step();
     assert_eq!(bench.kept().len(), 1);
     assert_eq!(bench.status(), (SamplerState::Ok, None));

@@ -8,19 +8,24 @@ use eventlog::{DatabaseHash, EventLog, Health};
 use projector::Status;
 use sampler::StatusHandle;
 use tokio::sync::watch;
+use tokio::time::timeout;
 
 /// How often the log is told how far the database is. It holds trimming back, and nothing else.
 const TOLD_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Tells what opening the log has found, then each time that it stops taking events and takes them again. Ends
-/// with the log.
+/// How often the log is asked for notes of its own.
+const NOTES_INTERVAL: Duration = Duration::from_secs(10);
+
+/// Tells what opening the log has found, then what it notes, and each time that it stops taking events and takes them
+/// again. Ends with the log.
 pub(crate) async fn tell_health(log: EventLog) {
     for note in &log.recovery().notes {
         tracing::warn!("{note}");
     }
     let mut health = log.health();
     let mut failed_since = None;
-    while health.changed().await.is_ok() {
+    // NOTE: a wait that is over without a change is there for the notes.
+    while !matches!(timeout(NOTES_INTERVAL, health.changed()).await, Ok(Err(_))) {
         let now = health.borrow_and_update().clone();
         for note in log.take_notes() {
             tracing::warn!("{note}");

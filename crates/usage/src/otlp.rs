@@ -10,6 +10,8 @@ use std::fmt;
 
 use event::{Event, Text, Time, TokenUsage, limits};
 
+use crate::Tool;
+
 /// The record of Claude Code that tells of a call.
 pub const CLAUDE_CALL: &str = "claude_code.api_request";
 /// The record of Codex CLI that tells of a call, when its `event.kind` is [`CODEX_COMPLETED`].
@@ -158,6 +160,11 @@ struct Call<'a> {
 }
 
 impl Call<'_> {
+    /// Whose call it is.
+    fn tool(&self) -> Tool {
+        if self.event == CODEX_CALL { Tool::Codex } else { Tool::Claude }
+    }
+
     fn malformed(&self, field: &'static str, problem: &str) -> Malformed {
         Malformed { event: self.event, field, problem: problem.to_owned() }
     }
@@ -167,10 +174,7 @@ impl Call<'_> {
         let model = self.record.text("model").filter(|model| !model.is_empty());
         Ok(TokenUsage {
             time: self.record.time().ok_or_else(|| self.malformed("time", "is missing"))?,
-            agent_name: self
-                .record
-                .agent_name()
-                .ok_or_else(|| self.malformed("service.name", "is missing"))?,
+            agent_name: self.record.agent_name().unwrap_or_else(|| self.tool().name().into()),
             model: model.ok_or_else(|| self.malformed("model", "is missing"))?.into(),
             r#final: true,
             ..TokenUsage::default()

@@ -224,6 +224,12 @@ impl Open {
         // NOTE: fjall's journals keep the files of a dropped keyspace until they go themselves.
         self.committer.flush_all()?;
         let dropped = if cause == HoleCause::Dropped { events } else { 0 };
+        if dropped > 0 {
+            shared.add_notes(vec![format!(
+                "{dropped} events up to position {last} that no database has were dropped: the log is at log.max_bytes, and \
+                 log.when_full is drop_oldest"
+            )]);
+        }
         Ok(TrimOutcome { events, dropped, segments, first, held_back_at: None })
     }
 

@@ -213,6 +213,11 @@ fn the_oldest_are_dropped_and_told_when_the_operator_wants_that() {
     assert_eq!((gap.what.as_str(), gap.reason.as_str(), gap.events), ("log", "dropped", dropped.positions()));
     assert_eq!((gap.from, gap.to), (second(dropped.lo.0), second(dropped.hi.0)));
     assert_eq!(log.stat().unwrap().lost_events, gap.events);
+    let [note] = &log.take_notes()[..] else { panic!("one drop, one line") };
+    assert!(
+        note.starts_with(&format!("{} events up to", gap.events)) && note.contains("drop_oldest"),
+        "{note}"
+    );
     assert!(verify(&log).is_clean());
 }
 

@@ -44,7 +44,11 @@ fn line_of(event: &EventFlags) -> Result<Vec<u8>, Failure> {
     if let Some(fields) = line.as_object_mut() {
         fields.entry("time").or_insert_with(|| Value::String(super::now().to_string()));
     }
-    Ok(line.to_string().into_bytes())
+    let line = line.to_string().into_bytes();
+    // NOTE: the daemon would say the same of a line 1, which nobody has written here.
+    event::json::parse_line(&line)
+        .map_err(|problem| Failure::error(format!("{problem}; nothing was recorded")))?;
+    Ok(line)
 }
 
 /// All of standard input, one byte more than a request may have at the most.
