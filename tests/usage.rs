@@ -16,7 +16,8 @@ use event::Time;
 use serde_json::{Value, json};
 use support::daemon::Daemon;
 use support::database::Database;
-use support::tailwater;
+use support::log::lines;
+use support::{eventually, tailwater};
 use tempfile::{TempDir, tempdir};
 
 const CALLS: u64 = 60;
@@ -120,6 +121,7 @@ fn export(calls: &Receiver<Call>, address: &Address) {
 
 struct Scene {
     home: TempDir,
+    /// The database's; empty without one.
     url: String,
     address: Address,
 }
@@ -132,7 +134,10 @@ impl Scene {
     fn start(&self) -> Daemon {
         let mut command = tailwater(&self.data());
         command.env("TAILWATER_HOST_ENABLED", "false").env("TAILWATER_TMUX_ENABLED", "false");
-        command.args(["run", "--database-url", &self.url]);
+        command.arg("run");
+        if !self.url.is_empty() {
+            command.args(["--database-url", &self.url]);
+        }
         let daemon = Daemon::start_command(&self.data(), &mut command);
         let address = daemon.status()["ingest"]["address"].as_str().map(str::to_owned);
         *self.address.lock().unwrap() = address;
@@ -188,4 +193,99 @@ fn a_call_that_a_transcript_and_telemetry_tell_is_one_row_after_kills() {
     assert_eq!(usage["late"], Value::from(0), "{usage}");
     let (status, output) = daemon.stop();
     assert!(status.success(), "{output}");
+}
+
+/// A call of Codex: input with what came from the cache, that, output.
+type CodexCall = [u64; 3];
+
+/// The line of the rollout that ends a call: the totals so far, and the call's own counts.
+fn rollout_line(total: CodexCall, own: CodexCall) -> Value {
+    let counts = |[input, cached, output]: CodexCall| json!({ "input_tokens": input, "cached_input_tokens": cached, "output_tokens": output, "total_tokens": input + output });
+    let info = json!({ "total_token_usage": counts(total), "last_token_usage": counts(own) });
+    codex_line("event_msg", &json!({ "type": "token_count", "info": info }))
+}
+
+fn codex_line(kind: &str, payload: &Value) -> Value {
+    json!({ "timestamp": Time::from(SystemTime::now()).to_string(), "type": kind, "payload": payload })
+}
+
+/// The same call as Codex's telemetry tells it.
+fn codex_record(session: &str, [input, cached, output]: CodexCall) -> String {
+    let text = |key: &str, value: &str| json!({ "key": key, "value": { "stringValue": value } });
+    let attributes = json!([
+        text("event.name", "codex.sse_event"),
+        text("event.kind", "response.completed"),
+        text("event.timestamp", &Time::from(SystemTime::now()).to_string()),
+        text("conversation.id", session),
+        text("model", "gpt-5-codex"),
+        text("input_token_count", &input.to_string()),
+        text("cached_token_count", &cached.to_string()),
+        text("output_token_count", &output.to_string()),
+    ]);
+    let resource = json!({ "attributes": [text("service.name", "codex_cli_rs")] });
+    let records = json!([{ "attributes": attributes }]);
+    json!({ "resourceLogs": [{ "resource": resource, "scopeLogs": [{ "logRecords": records }] }] })
+        .to_string()
+}
+
+#[test]
+fn a_call_of_codex_that_its_rollout_and_telemetry_tell_is_one_event() {
+    let scene = Scene { home: tempdir().unwrap(), url: String::new(), address: Address::default() };
+    let session = "0199c0de-7a3b-7000-8000-000000000001";
+    let path = scene
+        .home
+        .path()
+        .join(format!(".codex/sessions/2026/01/02/rollout-2026-01-02T03-04-05-{session}.jsonl"));
+    fs::create_dir_all(path.parent().expect("a folder")).unwrap();
+    let mut rollout = File::options().create(true).append(true).open(&path).unwrap();
+    let mut write = |line: Value| writeln!(rollout, "{line}").unwrap();
+    write(codex_line("session_meta", &json!({ "id": session, "cwd": "/work/zen" })));
+    write(codex_line("turn_context", &json!({ "cwd": "/work/zen", "model": "gpt-5-codex" })));
+
+    let mut daemon = scene.start();
+    let calls: Vec<CodexCall> =
+        (1..=6).map(|call| [10_000 + call * 100, 9_000 + call * 7, 40 + call]).collect();
+    let mut total = [0; 3];
+    for (number, call) in calls.iter().enumerate() {
+        total = std::array::from_fn(|index| total[index] + call[index]);
+        let record = codex_record(session, *call);
+        let post = || {
+            let at = scene.address.lock().unwrap().clone().expect("it listens");
+            let request =
+                ureq::post(format!("http://{at}/v1/logs")).header("content-type", "application/json");
+            request.send(&record).expect("it is acknowledged");
+        };
+        // Before the rollout and after it, once and twice, and with a kill between.
+        if number % 2 == 0 {
+            post();
+        }
+        if number % 3 == 2 {
+            daemon.kill();
+            daemon = scene.start();
+        }
+        write(rollout_line(total, *call));
+        if number > 2 {
+            post();
+        }
+    }
+    let told = eventually("every call is in the log, and nothing waits", || {
+        let usage = daemon.status()["usage"].take();
+        let export =
+            tailwater(&scene.data()).args(["log", "export", "--kind", "token_usage"]).output().unwrap();
+        let events = lines(&export);
+        (events.len() >= calls.len() && usage["waiting"] == 0).then_some(events)
+    });
+    let mut found: Vec<CodexCall> = told
+        .iter()
+        .map(|event| {
+            let count = |field: &str| event[field].as_u64().unwrap_or(0);
+            [count("input_tokens") + count("cache_read"), count("cache_read"), count("output_tokens")]
+        })
+        .collect();
+    found.sort_unstable();
+    assert_eq!(found, calls, "{told:?}");
+    assert!(
+        told.iter().all(|event| event["agent_name"] == "zen" && event["session_id"] == session),
+        "{told:?}"
+    );
 }
