@@ -222,9 +222,16 @@ impl TmuxProbe for ProcTmux {
     }
 }
 
-/// What tmux says, on its standard error, when there is nothing to list: in every version, in English only.
-const NOTHING_THERE: [&str; 4] =
-    ["no server running on ", "(No such file or directory)", "(Connection refused)", "no current target"];
+/// What tmux says, on its standard error, when there is nothing to list, or its server ends while it is asked: in every
+/// version, in English only.
+const NOTHING_THERE: [&str; 6] = [
+    "no server running on ",
+    "(No such file or directory)",
+    "(Connection refused)",
+    "no current target",
+    "server exited",
+    "lost server",
+];
 
 fn listing(answer: &Answer, program: impl Fn() -> String) -> Result<TmuxListing, ProbeError> {
     if answer.status.success() {
@@ -261,6 +268,8 @@ mod tests {
             "no server running on /tmp/tmux-0/default\n",
             "error connecting to /tmp/tmux-0/x (Connection refused)\n",
             "no current target\n",
+            "server exited unexpectedly\n",
+            "lost server\n",
         ] {
             assert_eq!(check(1, "", nothing), Ok(TmuxListing::NoServer), "{nothing}");
         }
