@@ -215,12 +215,34 @@ COMMENT ON COLUMN model_prices.host IS 'Whose usage it is for; empty is every ho
 COMMENT ON COLUMN model_prices.source IS
     'embedded or prices.toml: written anew when tailwater starts; anything else is left alone and comes first.';
 
--- IMPORTANT: this function and the next view are the rule of usage::prices; a test of the store compares both.
+-- IMPORTANT: the next functions and the view are the rule of usage::prices; tests of the store compare both. Each is one
+-- expression, so that the planner puts it where it is called.
 CREATE FUNCTION tailwater_plain_model(model text) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN regexp_replace(
     regexp_replace(lower(model COLLATE "C"), '^.*/', ''),
     '^([a-z-]+[.])?(anthropic|openai)[.]', '');
 COMMENT ON FUNCTION tailwater_plain_model IS 'A model''s name without the gateway, the region and the vendor in front of it.';
+
+CREATE FUNCTION tailwater_price_fits(matches text, priced text, written text, plain text)
+RETURNS boolean LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN CASE
+    WHEN matches = 'exact' THEN priced = written
+    WHEN NOT starts_with(plain, priced) THEN false
+    WHEN matches = 'family' THEN substr(plain, length(priced) + 1) !~ '^[0-9a-z]'
+    ELSE substr(plain, length(priced) + 1)
+        ~ '^([-@]([0-9]{8}|[0-9]{4}-[0-9]{2}-[0-9]{2}|latest|v[0-9]+))*(:[0-9]+)?(\[1m\])?$'
+END;
+COMMENT ON FUNCTION tailwater_price_fits IS
+    'Whether a row of model_prices is for a model: its name in small letters, as written and plain.';
+
+CREATE FUNCTION tailwater_price_origin(source text) RETURNS integer LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN CASE source WHEN 'embedded' THEN 0 WHEN 'prices.toml' THEN 1 ELSE 2 END;
+COMMENT ON FUNCTION tailwater_price_origin IS 'How near to its owner a price is: the greater one comes first.';
+
+CREATE FUNCTION tailwater_cost_part(tokens double precision, rate double precision)
+RETURNS double precision LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN CASE WHEN tokens = 0 THEN 0 ELSE tokens * rate END;
+COMMENT ON FUNCTION tailwater_cost_part IS 'Millionths of dollars; no tokens cost nothing, whether their rate is known or not.';
 
 CREATE VIEW token_costs AS
 SELECT usage.time, usage.agent_name, usage.model, usage.input_tokens, usage.output_tokens, usage.cache_read,
@@ -240,16 +262,9 @@ LEFT JOIN LATERAL (
     FROM model_prices candidate
     WHERE candidate.host IN ('', usage.host)
       AND candidate.effective_from <= usage.time AND usage.time < candidate.effective_to
-      AND CASE
-          WHEN candidate.matches = 'exact' THEN candidate.model = name.written
-          WHEN NOT starts_with(name.plain, candidate.model) THEN false
-          WHEN candidate.matches = 'family'
-              THEN substr(name.plain, length(candidate.model) + 1) !~ '^[0-9a-z]'
-          ELSE substr(name.plain, length(candidate.model) + 1)
-              ~ '^([-@]([0-9]{8}|[0-9]{4}-[0-9]{2}-[0-9]{2}|latest|v[0-9]+))*(:[0-9]+)?(\[1m\])?$'
-      END
+      AND tailwater_price_fits(candidate.matches, candidate.model, name.written, name.plain)
     ORDER BY candidate.matches = 'exact' DESC, length(candidate.model) DESC, candidate.matches = 'model' DESC,
-             CASE candidate.source WHEN 'embedded' THEN 0 WHEN 'prices.toml' THEN 1 ELSE 2 END DESC,
+             tailwater_price_origin(candidate.source) DESC,
              candidate.effective_from DESC, candidate.host DESC, candidate.source
     LIMIT 1
 ) price ON true
@@ -260,17 +275,12 @@ CROSS JOIN LATERAL (
 ) size
 CROSS JOIN LATERAL (
     SELECT CASE WHEN price.model IS NULL THEN NULL ELSE (
-        CASE WHEN usage.input_tokens = 0 THEN 0
-             ELSE usage.input_tokens * CASE WHEN is_long THEN price.long_input ELSE price.input END END
-      + CASE WHEN usage.output_tokens = 0 THEN 0
-             ELSE usage.output_tokens * CASE WHEN is_long THEN price.long_output ELSE price.output END END
-      + CASE WHEN usage.cache_read = 0 THEN 0
-             ELSE usage.cache_read * CASE WHEN is_long THEN price.long_cache_read ELSE price.cache_read END END
-      + CASE WHEN usage.cache_create = hour THEN 0
-             ELSE (usage.cache_create - hour)
-                  * CASE WHEN is_long THEN price.long_cache_write_5m ELSE price.cache_write_5m END END
-      + CASE WHEN hour = 0 THEN 0
-             ELSE hour * CASE WHEN is_long THEN price.long_cache_write_1h ELSE price.cache_write_1h END END
+        tailwater_cost_part(usage.input_tokens, CASE WHEN is_long THEN price.long_input ELSE price.input END)
+      + tailwater_cost_part(usage.output_tokens, CASE WHEN is_long THEN price.long_output ELSE price.output END)
+      + tailwater_cost_part(usage.cache_read, CASE WHEN is_long THEN price.long_cache_read ELSE price.cache_read END)
+      + tailwater_cost_part(usage.cache_create - hour,
+                            CASE WHEN is_long THEN price.long_cache_write_5m ELSE price.cache_write_5m END)
+      + tailwater_cost_part(hour, CASE WHEN is_long THEN price.long_cache_write_1h ELSE price.cache_write_1h END)
     ) / 1000000 END AS cost_usd
 ) computed;
 COMMENT ON VIEW token_costs IS

@@ -15,6 +15,7 @@ pub mod model;
 mod sink;
 pub mod span;
 mod time;
+mod usage_rank;
 pub mod wire;
 
 pub use fields::{Field, Rule, Value};
@@ -26,6 +27,7 @@ pub use model::{
 };
 pub use sink::{Accepted, Sink, SinkError, SinkErrorKind};
 pub use time::{ParseTimeError, Time};
+pub use usage_rank::UsageRank;
 pub use wire::Entry;
 
 /// Short text of an event. Up to 24 bytes live inline, so most names and labels cost no allocation.

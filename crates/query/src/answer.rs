@@ -1,6 +1,9 @@
 //! What is answered: plain data, with `None` for what was not measured.
 
+use event::limits::COUNT_MAX;
 use event::{Resources, Text, Time};
+
+use crate::TokenRow;
 
 use crate::row::{Row, Value};
 
@@ -55,7 +58,7 @@ pub struct AgentRow {
     pub rates: Rates,
 }
 
-/// All that the agents of one name did in a range, on every host.
+/// All that the agents of one name did in a range, on every host; there is one as soon as there is a sample or a call.
 ///
 /// Averages and greatest values are over all samples. role, tool, runtime and state are those of the newest sample;
 /// at the same time on several hosts, that of the greatest host by bytes.
@@ -79,12 +82,40 @@ pub struct AgentSummary {
     pub disk: Transfer,
     /// Bytes received and sent in the range; `None` when neither is known.
     pub network: Option<Transfer>,
-    /// Tokens used. NOTE: always `None` until token usage is read.
+    /// Tokens used; `None` without a model call.
     pub tokens: Option<TokenSummary>,
-    /// US dollars. NOTE: always `None` until prices are known.
+    /// US dollars, as in [`crate::TokensUsed::cost_usd`].
     pub cost_usd: Option<f64>,
-    /// The same by model. NOTE: always `None` until token usage is read.
-    pub models: Option<Vec<ModelSummary>>,
+    /// The same by model, ordered by its name.
+    pub models: Vec<ModelSummary>,
+}
+
+impl AgentSummary {
+    /// The summary of samples, if there were any, with what the agents' calls used: one row of each model.
+    #[must_use]
+    pub fn with_calls(agent_name: &str, samples: Option<Self>, calls: &[TokenRow]) -> Option<Self> {
+        if calls.is_empty() {
+            return samples;
+        }
+        let mut total = TokenSummary::default();
+        let mut summary =
+            samples.unwrap_or_else(|| Self { agent_name: agent_name.into(), ..Self::default() });
+        for TokenRow { model, used, .. } in calls {
+            let add = |sum: &mut u64, count: u64| *sum = sum.saturating_add(count).min(COUNT_MAX);
+            add(&mut total.input, used.input_tokens);
+            add(&mut total.output, used.output_tokens);
+            add(&mut total.cache_read, used.cache_read);
+            add(&mut total.cache_create, used.cache_create);
+            if let Some(cost) = used.cost_usd {
+                *summary.cost_usd.get_or_insert_default() += cost;
+            }
+            let (input_tokens, output_tokens) = (used.input_tokens, used.output_tokens);
+            let (model, cost_usd) = (model.clone(), used.cost_usd);
+            summary.models.push(ModelSummary { model, cost_usd, input_tokens, output_tokens });
+        }
+        summary.tokens = Some(total);
+        Some(summary)
+    }
 }
 
 /// CPU use in percent; 100 is one core.

@@ -34,6 +34,14 @@ impl Names {
         Self::parse_up_to(NAME_BYTES_MAX, parameter, text)
     }
 
+    /// The same for a label, which may be longer.
+    ///
+    /// # Errors
+    /// As [`Self::parse`], but a name may have 4 KiB.
+    pub fn parse_label(parameter: &'static str, text: Option<&str>) -> Result<Self, RequestError> {
+        Self::parse_up_to(TEXT_BYTES_MAX, parameter, text)
+    }
+
     fn parse_up_to(
         bytes_max: usize,
         parameter: &'static str,
@@ -100,7 +108,7 @@ impl AgentFilter {
     /// # Errors
     /// When one of them is no list of names, or a state is none.
     pub fn parse<'a>(get: impl Fn(&str) -> Option<&'a str>) -> Result<Self, RequestError> {
-        let label = |name: &'static str| Names::parse_up_to(TEXT_BYTES_MAX, name, get(name));
+        let label = |name: &'static str| Names::parse_label(name, get(name));
         Ok(Self {
             agent_name: Names::parse("agent", get("agent"))?,
             host: Names::parse("host", get("host"))?,

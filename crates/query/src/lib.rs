@@ -38,14 +38,18 @@
 
 mod answer;
 mod buckets;
+mod channel;
+mod days;
 mod error;
 mod filter;
 pub mod fold;
 mod interval;
 mod reader;
+mod records;
 mod request;
 mod row;
 mod time_range;
+mod tokens;
 pub mod wire;
 mod workspace;
 
@@ -53,11 +57,15 @@ pub use answer::{
     AgentRow, AgentSummary, CpuSummary, MemorySummary, ModelSummary, Rates, SystemRow, TokenSummary, Transfer,
 };
 pub use buckets::Buckets;
+pub use channel::{ChannelFilter, ChannelRow, ChannelSeries};
+pub use days::Days;
 pub use error::{ReadError, ReadErrorKind, RequestError};
 pub use filter::{AgentFilter, Names, SystemFilter};
 pub use interval::Interval;
 pub use reader::Reader;
+pub use records::{AgentStates, GapRow, Gaps, Limit, StateRow};
 pub use request::{AgentLatest, AgentSeries, SystemSeries};
 pub use row::{Row, Value};
 pub use time_range::{TimeRange, parse_time};
+pub use tokens::{Cut, GroupKey, Groups, TokenFilter, TokenRow, TokenSeries, TokensUsed};
 pub use workspace::{AgentStat, Presence, WorkspaceAgent, WorkspaceStats};

@@ -3,7 +3,8 @@
 use std::future::Future;
 
 use crate::{
-    AgentLatest, AgentRow, AgentSeries, AgentSummary, ReadError, SystemRow, SystemSeries, TimeRange,
+    AgentLatest, AgentRow, AgentSeries, AgentStates, AgentSummary, ChannelRow, ChannelSeries, GapRow, Gaps,
+    ReadError, StateRow, SystemRow, SystemSeries, TimeRange, TokenRow, TokenSeries,
 };
 
 /// Answers requests from one place: a database, or the log.
@@ -38,7 +39,7 @@ pub trait Reader: Send + Sync {
         request: &AgentLatest,
     ) -> impl Future<Output = Result<Vec<AgentRow>, ReadError>> + Send;
 
-    /// All that the agents of this name did in a range, on every host; `None` when there is no sample of one.
+    /// All that the agents of this name did in a range, on every host; `None` when there is no sample and no call.
     ///
     /// # Errors
     /// As for [`Reader::system_series`].
@@ -47,4 +48,37 @@ pub trait Reader: Send + Sync {
         agent_name: &str,
         range: TimeRange,
     ) -> impl Future<Output = Result<Option<AgentSummary>, ReadError>> + Send;
+
+    /// Channels over time.
+    ///
+    /// # Errors
+    /// As for [`Reader::system_series`].
+    fn channel_series(
+        &self,
+        request: &ChannelSeries,
+    ) -> impl Future<Output = Result<Vec<ChannelRow>, ReadError>> + Send;
+
+    /// Tokens and their cost over time.
+    ///
+    /// # Errors
+    /// As for [`Reader::system_series`].
+    fn token_series(
+        &self,
+        request: &TokenSeries,
+    ) -> impl Future<Output = Result<Vec<TokenRow>, ReadError>> + Send;
+
+    /// What agents said of themselves.
+    ///
+    /// # Errors
+    /// As for [`Reader::system_series`].
+    fn agent_states(
+        &self,
+        request: &AgentStates,
+    ) -> impl Future<Output = Result<Vec<StateRow>, ReadError>> + Send;
+
+    /// Known losses.
+    ///
+    /// # Errors
+    /// As for [`Reader::system_series`].
+    fn gaps(&self, request: &Gaps) -> impl Future<Output = Result<Vec<GapRow>, ReadError>> + Send;
 }

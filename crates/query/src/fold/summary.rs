@@ -1,25 +1,29 @@
 //! The samples of one name folded into a summary.
 
-use event::{AgentSample, Text, Time};
+use std::collections::BTreeMap;
+
+use event::{AgentSample, Text, Time, TokenUsage};
 
 use super::measure::{Average, ByteAverage, Gains};
 use super::points::{Labels, SeriesSet};
-use crate::{AgentSummary, CpuSummary, MemorySummary, TimeRange, Transfer};
+use super::tokens::{Calls, Pricing, Sum};
+use crate::{AgentSummary, CpuSummary, MemorySummary, ModelSummary, TimeRange, TokenSummary, Transfer};
 
 /// Answers a request for an agent's summary.
-#[derive(Debug)]
 pub struct AgentSummaryFold<'a> {
     agent_name: &'a str,
     range: TimeRange,
     own_host: &'a str,
+    pricing: Pricing<'a>,
     series: SeriesSet<Labels>,
+    calls: Calls,
 }
 
 impl<'a> AgentSummaryFold<'a> {
-    /// A fold of samples that lie on `own_host` where they do not say otherwise.
+    /// A fold of samples and calls that lie on `own_host` where they do not say otherwise.
     #[must_use]
-    pub fn new(agent_name: &'a str, range: TimeRange, own_host: &'a str) -> Self {
-        Self { agent_name, range, own_host, series: SeriesSet::new() }
+    pub fn new(agent_name: &'a str, range: TimeRange, own_host: &'a str, pricing: Pricing<'a>) -> Self {
+        Self { agent_name, range, own_host, pricing, series: SeriesSet::new(), calls: Calls::default() }
     }
 
     /// Takes one sample; what the request does not ask for is left out.
@@ -31,7 +35,14 @@ impl<'a> AgentSummaryFold<'a> {
         }
     }
 
-    /// The answer; `None` when there was no sample.
+    /// Takes one call; what the request does not ask for is left out.
+    pub fn push_usage(&mut self, usage: &TokenUsage) {
+        if usage.agent_name == self.agent_name && self.range.contains(usage.time) {
+            self.calls.add(usage, self.own_host);
+        }
+    }
+
+    /// The answer; `None` when there was no sample and no call.
     #[must_use]
     pub fn finish(self) -> Option<AgentSummary> {
         let mut sums = Sums::default();
@@ -45,7 +56,32 @@ impl<'a> AgentSummaryFold<'a> {
                 }
             }
         }
-        sums.summary(self.agent_name)
+        let mut used = Used::default();
+        for (host, usage) in self.calls.iter() {
+            let computed = (self.pricing)(usage, host);
+            used.total.get_or_insert_default().add(usage, computed);
+            used.by_model.entry(usage.model.clone()).or_default().add(usage, computed);
+        }
+        sums.summary(self.agent_name, used)
+    }
+}
+
+/// What the calls used.
+#[derive(Default)]
+struct Used {
+    /// `None` without a call.
+    total: Option<Sum>,
+    by_model: BTreeMap<Text, Sum>,
+}
+
+impl Used {
+    fn models(self) -> Vec<ModelSummary> {
+        let model = |(model, sum): (Text, Sum)| {
+            let used = sum.used();
+            let (input_tokens, output_tokens) = (used.input_tokens, used.output_tokens);
+            ModelSummary { model, cost_usd: used.cost_usd, input_tokens, output_tokens }
+        };
+        self.by_model.into_iter().map(model).collect()
     }
 }
 
@@ -75,8 +111,12 @@ impl Sums {
         }
     }
 
-    fn summary(self, agent_name: &str) -> Option<AgentSummary> {
-        let (_, Labels { role, tool, runtime, state }) = self.newest?;
+    fn summary(self, agent_name: &str, used: Used) -> Option<AgentSummary> {
+        if self.newest.is_none() && used.total.is_none() {
+            return None;
+        }
+        let Labels { role, tool, runtime, state } = self.newest.map(|(_, labels)| labels).unwrap_or_default();
+        let total = used.total.map(Sum::used);
         let network = Transfer { received: self.gains.net_rx.bytes(), sent: self.gains.net_tx.bytes() };
         Some(AgentSummary {
             agent_name: Text::from(agent_name),
@@ -92,9 +132,14 @@ impl Sums {
             },
             disk: Transfer { received: self.gains.disk_read.bytes(), sent: self.gains.disk_write.bytes() },
             network: network.known(),
-            tokens: None,
-            cost_usd: None,
-            models: None,
+            tokens: total.map(|total| TokenSummary {
+                input: total.input_tokens,
+                output: total.output_tokens,
+                cache_read: total.cache_read,
+                cache_create: total.cache_create,
+            }),
+            cost_usd: total.and_then(|total| total.cost_usd),
+            models: used.models(),
         })
     }
 }

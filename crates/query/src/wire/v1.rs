@@ -7,7 +7,9 @@ mod workspace;
 
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
-use crate::{AgentRow, AgentSummary, Row, SystemRow, Transfer, Value};
+use crate::{
+    AgentRow, AgentSummary, ChannelRow, GapRow, Row, StateRow, SystemRow, TokenRow, Transfer, Value,
+};
 
 impl Serialize for Value<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -29,17 +31,17 @@ fn serialize_row<R: Row, S: Serializer>(row: &R, serializer: S) -> Result<S::Ok,
     map.end()
 }
 
-impl Serialize for SystemRow {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serialize_row(self, serializer)
-    }
+macro_rules! flat {
+    ($($row:ty),+) => {
+        $(impl Serialize for $row {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serialize_row(self, serializer)
+            }
+        })+
+    };
 }
 
-impl Serialize for AgentRow {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serialize_row(self, serializer)
-    }
-}
+flat!(SystemRow, AgentRow, ChannelRow, TokenRow, StateRow, GapRow);
 
 #[derive(serde::Serialize)]
 struct SummaryV1<'a> {
@@ -54,7 +56,7 @@ struct SummaryV1<'a> {
     network: Option<NetworkV1>,
     tokens: Option<TokensV1>,
     cost: Option<CostV1>,
-    models: Option<Vec<ModelV1<'a>>>,
+    models: Vec<ModelV1<'a>>,
 }
 
 #[derive(serde::Serialize)]
@@ -127,7 +129,7 @@ impl<'a> From<&'a AgentSummary> for SummaryV1<'a> {
                 cache_create: tokens.cache_create,
             }),
             cost: it.cost_usd.map(|total_usd| CostV1 { total_usd }),
-            models: it.models.as_ref().map(|models| models.iter().map(ModelV1::from).collect()),
+            models: it.models.iter().map(ModelV1::from).collect(),
         }
     }
 }

@@ -10,6 +10,7 @@
 
 mod failure;
 mod pg_time;
+mod request;
 mod rows;
 mod statements;
 
@@ -17,19 +18,18 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use query::{
-    AgentLatest, AgentRow, AgentSeries, AgentSummary, Buckets, Names, ReadError, Reader, SystemRow,
-    SystemSeries, TimeRange,
+    AgentLatest, AgentRow, AgentSeries, AgentStates, AgentSummary, ChannelRow, ChannelSeries, Cut, GapRow,
+    Gaps, GroupKey, Groups, Names, ReadError, Reader, StateRow, SystemRow, SystemSeries, TimeRange,
+    TokenFilter, TokenRow, TokenSeries,
 };
 use sqlx::pool::PoolConnection;
-use sqlx::postgres::types::PgInterval;
-use sqlx::postgres::{PgArguments, PgPool, PgPoolOptions, PgRow};
-use sqlx::query::Query;
-use sqlx::{AssertSqlSafe, Connection, PgConnection, Postgres, SqlSafeStr};
+use sqlx::postgres::{PgPool, PgPoolOptions, PgRow};
+use sqlx::{AssertSqlSafe, Connection, PgConnection, Postgres};
 
 use crate::DatabaseUrl;
 use crate::connect::{Relay, common_settings_sql};
-use pg_time::PgTime;
-use statements::{AGENT_LATEST, AGENT_SUMMARY, Dialect, Statements};
+use request::Request;
+use statements::{Dialect, Statements};
 
 /// How a reader uses its database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -177,58 +177,6 @@ fn begin(url: &DatabaseUrl, statement_timeout: Duration) -> String {
     )
 }
 
-/// What is asked of the database.
-#[derive(Clone, Copy)]
-enum Request<'q> {
-    SystemSeries(&'q SystemSeries),
-    AgentSeries(&'q AgentSeries),
-    AgentLatest(&'q AgentLatest),
-    AgentSummary(&'q str, TimeRange),
-}
-
-type Statement<'q> = Query<'q, Postgres, PgArguments>;
-
-impl<'q> Request<'q> {
-    /// The statement with its values; the files beside list them.
-    fn query(self, statements: &Statements) -> Statement<'q> {
-        match self {
-            Self::SystemSeries(request) => {
-                let statement = cut(statements.system_series(), request.buckets);
-                let filter = &request.filter;
-                [&filter.system_name, &filter.host].into_iter().fold(statement, bind_names)
-            }
-            Self::AgentSeries(request) => {
-                let statement = cut(statements.agent_series(), request.buckets);
-                agent_names(&request.filter).into_iter().fold(statement, bind_names)
-            }
-            Self::AgentLatest(request) => {
-                let statement = bind_range(sqlx::query(AGENT_LATEST), request.range);
-                agent_names(&request.filter).into_iter().fold(statement, bind_names)
-            }
-            Self::AgentSummary(agent_name, range) => {
-                bind_range(sqlx::query(AGENT_SUMMARY).bind(agent_name), range)
-            }
-        }
-    }
-}
-
-fn cut<'q>(text: impl SqlSafeStr, buckets: Buckets) -> Statement<'q> {
-    let interval = PgInterval { months: 0, days: 0, microseconds: buckets.interval().micros() };
-    bind_range(sqlx::query(text).bind(interval), buckets.range())
-}
-
-fn bind_range(statement: Statement<'_>, range: TimeRange) -> Statement<'_> {
-    statement.bind(PgTime(range.from())).bind(PgTime(range.to()))
-}
-
-fn agent_names(filter: &query::AgentFilter) -> [&Names; 6] {
-    [&filter.agent_name, &filter.host, &filter.role, &filter.tool, &filter.runtime, &filter.state]
-}
-
-fn bind_names<'q>(statement: Statement<'q>, names: &'q Names) -> Statement<'q> {
-    statement.bind(names.chosen().map(|names| names.iter().map(event::Text::as_str).collect::<Vec<_>>()))
-}
-
 impl Reader for TimescaleReader {
     async fn system_series(&self, request: &SystemSeries) -> Result<Vec<SystemRow>, ReadError> {
         let rows = self.rows(Request::SystemSeries(request)).await?;
@@ -257,7 +205,43 @@ impl Reader for TimescaleReader {
     ) -> Result<Option<AgentSummary>, ReadError> {
         let rows = self.rows(Request::AgentSummary(agent_name, range)).await?;
         let summary = rows.first().map(|row| rows::agent_summary(agent_name, row)).transpose();
-        summary.map_err(|error| failure::read_error(&self.url, error))
+        let summary = summary.map_err(|error| failure::read_error(&self.url, error))?;
+        let filter = TokenFilter { agent_name: Names::only([agent_name]), ..TokenFilter::default() };
+        let by = Groups::of(&[GroupKey::Model]);
+        let calls = self.token_series(&TokenSeries { cut: Cut::Whole(range), by, filter }).await?;
+        Ok(AgentSummary::with_calls(agent_name, summary, &calls))
+    }
+
+    async fn channel_series(&self, request: &ChannelSeries) -> Result<Vec<ChannelRow>, ReadError> {
+        let rows = self.rows(Request::ChannelSeries(request)).await?;
+        let mut rows = self.decoded(&rows, rows::channel_bucket)?;
+        rows.sort_unstable_by(|a, b| {
+            (a.time, &a.channel_name, &a.host).cmp(&(b.time, &b.channel_name, &b.host))
+        });
+        Ok(rows)
+    }
+
+    async fn token_series(&self, request: &TokenSeries) -> Result<Vec<TokenRow>, ReadError> {
+        let rows = self.rows(Request::TokenSeries(request)).await?;
+        let mut rows = self.decoded(&rows, rows::tokens)?;
+        rows.sort_unstable_by(|a, b| {
+            (a.time, &a.agent_name, &a.model, &a.host).cmp(&(b.time, &b.agent_name, &b.model, &b.host))
+        });
+        Ok(rows)
+    }
+
+    async fn agent_states(&self, request: &AgentStates) -> Result<Vec<StateRow>, ReadError> {
+        let rows = self.rows(Request::AgentStates(request)).await?;
+        let mut rows = self.decoded(&rows, rows::agent_state)?;
+        rows.reverse();
+        Ok(rows)
+    }
+
+    async fn gaps(&self, request: &Gaps) -> Result<Vec<GapRow>, ReadError> {
+        let rows = self.rows(Request::Gaps(request)).await?;
+        let mut rows = self.decoded(&rows, rows::gap)?;
+        rows.reverse();
+        Ok(rows)
     }
 }
 

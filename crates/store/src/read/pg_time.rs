@@ -3,7 +3,7 @@
 use event::Time;
 use sqlx::encode::IsNull;
 use sqlx::error::BoxDynError;
-use sqlx::postgres::{PgArgumentBuffer, PgTypeInfo, PgValueRef};
+use sqlx::postgres::{PgArgumentBuffer, PgHasArrayType, PgTypeInfo, PgValueRef};
 use sqlx::{Decode, Encode, Postgres, Type, TypeInfo as _};
 
 /// 2000-01-01T00:00Z, where PostgreSQL counts from, in microseconds since 1970.
@@ -20,6 +20,12 @@ impl Type<Postgres> for PgTime {
 
     fn compatible(ty: &PgTypeInfo) -> bool {
         ty.name() == "TIMESTAMPTZ"
+    }
+}
+
+impl PgHasArrayType for PgTime {
+    fn array_type_info() -> PgTypeInfo {
+        PgTypeInfo::array_of("TIMESTAMPTZ")
     }
 }
 

@@ -1,7 +1,10 @@
 //! Rows of the database made rows of the answer. The order of the cells is that of the SELECT lists beside.
 
-use event::{Resources, Text};
-use query::{AgentRow, AgentSummary, CpuSummary, MemorySummary, Rates, SystemRow, Transfer};
+use event::{Resources, Text, Time};
+use query::{
+    AgentRow, AgentSummary, ChannelRow, CpuSummary, GapRow, MemorySummary, Rates, StateRow, SystemRow,
+    TokenRow, TokensUsed, Transfer,
+};
 use sqlx::postgres::PgRow;
 use sqlx::{Decode, Postgres, Row as _, Type};
 
@@ -26,6 +29,15 @@ impl<'r> Cells<'r> {
 
     fn text(&mut self) -> Result<Text, sqlx::Error> {
         self.take::<&str>().map(Text::from)
+    }
+
+    fn time(&mut self) -> Result<Time, sqlx::Error> {
+        Ok(self.take::<PgTime>()?.0)
+    }
+
+    /// A sum or a column that is never null; below zero only by somebody's hand.
+    fn total(&mut self) -> Result<u64, sqlx::Error> {
+        Ok(self.take::<i64>()?.try_into().unwrap_or(0))
     }
 
     fn number(&mut self) -> Result<Option<f64>, sqlx::Error> {
@@ -75,7 +87,7 @@ impl<'r> Cells<'r> {
     /// Everything of an agent up to its numbers.
     fn agent(&mut self) -> Result<AgentRow, sqlx::Error> {
         Ok(AgentRow {
-            time: self.take::<PgTime>()?.0,
+            time: self.time()?,
             agent_name: self.text()?,
             role: self.text()?,
             tool: self.text()?,
@@ -111,7 +123,7 @@ pub(super) fn agent_sample(row: &PgRow) -> Result<AgentRow, sqlx::Error> {
 pub(super) fn system_bucket(row: &PgRow) -> Result<SystemRow, sqlx::Error> {
     let mut cells = Cells::of(row);
     Ok(SystemRow {
-        time: cells.take::<PgTime>()?.0,
+        time: cells.time()?,
         system_name: cells.text()?,
         host: cells.text()?,
         resources: cells.resources(Cells::rounded)?,
@@ -135,8 +147,48 @@ pub(super) fn agent_summary(agent_name: &str, row: &PgRow) -> Result<AgentSummar
         },
         disk: cells.transfer()?,
         network: cells.transfer()?.known(),
-        tokens: None,
-        cost_usd: None,
-        models: None,
+        ..AgentSummary::default()
     })
+}
+
+pub(super) fn channel_bucket(row: &PgRow) -> Result<ChannelRow, sqlx::Error> {
+    let mut cells = Cells::of(row);
+    let (time, channel_name, host) = (cells.time()?, cells.text()?, cells.text()?);
+    let (message_count, member_count, reaction_count) = (cells.total()?, cells.count()?, cells.total()?);
+    Ok(ChannelRow { time, channel_name, message_count, member_count, reaction_count, host })
+}
+
+pub(super) fn tokens(row: &PgRow) -> Result<TokenRow, sqlx::Error> {
+    let mut cells = Cells::of(row);
+    let (time, agent_name, model, host) = (cells.time()?, cells.text()?, cells.text()?, cells.text()?);
+    let used = TokensUsed {
+        input_tokens: cells.total()?,
+        output_tokens: cells.total()?,
+        cache_read: cells.total()?,
+        cache_create: cells.total()?,
+        cost_usd: cells.number()?,
+        reported_cost_usd: cells.number()?,
+        unpriced_events: cells.total()?,
+    };
+    Ok(TokenRow { time, agent_name, model, used, host })
+}
+
+pub(super) fn agent_state(row: &PgRow) -> Result<StateRow, sqlx::Error> {
+    let mut cells = Cells::of(row);
+    Ok(StateRow {
+        time: cells.time()?,
+        agent_name: cells.text()?,
+        role: cells.text()?,
+        tool: cells.text()?,
+        runtime: cells.text()?,
+        state: cells.text()?,
+        started_at: cells.take::<Option<PgTime>>()?.map(|time| time.0),
+        host: cells.text()?,
+    })
+}
+
+pub(super) fn gap(row: &PgRow) -> Result<GapRow, sqlx::Error> {
+    let mut cells = Cells::of(row);
+    let (time, from, to, events) = (cells.time()?, cells.time()?, cells.time()?, cells.total()?);
+    Ok(GapRow { time, from, to, events, what: cells.text()?, reason: cells.text()?, host: cells.text()? })
 }

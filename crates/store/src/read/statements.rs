@@ -29,7 +29,12 @@ impl Dialect {
 }
 
 pub(super) const AGENT_LATEST: &str = include_str!("agent_latest.sql");
+pub(super) const AGENT_STATES: &str = include_str!("agent_states.sql");
 pub(super) const AGENT_SUMMARY: &str = include_str!("agent_summary.sql");
+pub(super) const GAPS: &str = include_str!("gaps.sql");
+
+/// The start that a time is at or behind, of those that the first parameter lists.
+const LISTED_START: &str = "($1::timestamptz[])[width_bucket(time, $1::timestamptz[])]";
 
 /// The statements of one dialect. What a caller gives is bound to them and never becomes part of them.
 #[derive(Debug)]
@@ -37,17 +42,24 @@ pub(super) struct Statements {
     #[cfg(test)]
     dialect: Dialect,
     agent_series: Arc<str>,
+    channel_series: Arc<str>,
     system_series: Arc<str>,
+    token_series: Arc<str>,
+    tokens_by_starts: Arc<str>,
 }
 
 impl Statements {
     pub(super) fn of(dialect: Dialect) -> Self {
         let text = |template: &str| Arc::from(template.replace("{bucket}", dialect.bucket()));
+        let tokens = include_str!("token_series.sql");
         Self {
             #[cfg(test)]
             dialect,
             agent_series: text(include_str!("agent_series.sql")),
+            channel_series: text(include_str!("channel_series.sql")),
             system_series: text(include_str!("system_series.sql")),
+            token_series: tokens.replace("{start}", dialect.bucket()).into(),
+            tokens_by_starts: tokens.replace("{start}", LISTED_START).into(),
         }
     }
 
@@ -58,6 +70,20 @@ impl Statements {
 
     pub(super) fn agent_series(&self) -> AssertSqlSafe<Arc<str>> {
         AssertSqlSafe(Arc::clone(&self.agent_series))
+    }
+
+    pub(super) fn channel_series(&self) -> AssertSqlSafe<Arc<str>> {
+        AssertSqlSafe(Arc::clone(&self.channel_series))
+    }
+
+    /// Tokens in buckets of one length.
+    pub(super) fn token_series(&self) -> AssertSqlSafe<Arc<str>> {
+        AssertSqlSafe(Arc::clone(&self.token_series))
+    }
+
+    /// Tokens between listed times.
+    pub(super) fn tokens_by_starts(&self) -> AssertSqlSafe<Arc<str>> {
+        AssertSqlSafe(Arc::clone(&self.tokens_by_starts))
     }
 
     pub(super) fn system_series(&self) -> AssertSqlSafe<Arc<str>> {

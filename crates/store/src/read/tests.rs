@@ -1,9 +1,10 @@
 //! The reader against real servers: the answers of [`query::fold`], and errors that say what to do.
 
 mod same_answers;
+mod same_counts;
 
 use event::{AgentSample, Resources, SystemSample, Time};
-use query::{AgentFilter, Interval, ReadErrorKind, SystemFilter};
+use query::{AgentFilter, Buckets, Interval, ReadErrorKind, SystemFilter};
 
 use super::*;
 use crate::Extension;

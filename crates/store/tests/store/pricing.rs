@@ -6,6 +6,12 @@ use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::select;
 use proptest::test_runner::{Config, TestRunner};
+use query::fold::TokenSeriesFold;
+use query::{
+    Buckets, Cut, Days, GroupKey, Groups, Interval, Reader, TimeRange, TokenFilter, TokenRow, TokenSeries,
+    TokensUsed,
+};
+use store::read::{ReadOptions, TimescaleReader};
 use store::testing::TestDatabase;
 use store::{Extension, ModelPrice, PriceList, PriceSource, PricesOutcome, mirror_prices};
 use usage::prices::{Origin, Prices, Trust};
@@ -203,6 +209,7 @@ const OTHERS: &str = "INSERT INTO model_prices (model, matches, input, host, sou
 async fn compare(extension: Extension) {
     let Some(database) = migrated(extension).await else { return };
     database.client().await.batch_execute(OTHERS).await.unwrap();
+    let reader = TimescaleReader::new(database.url(), ReadOptions::default());
     let mut runner = TestRunner::new(Config { cases: 40, failure_persistence: None, ..Config::default() });
     let cases = (own_text(), vec(call(), 1..30));
     let ran = tokio::task::block_in_place(|| {
@@ -214,6 +221,8 @@ async fn compare(extension: Extension) {
                 mirror_prices(database.url(), &list(&prices, "own")).await.unwrap();
                 costs(&database, &calls).await
             });
+            let reading = check_series(&reader, &prices, &calls);
+            tokio::runtime::Handle::current().block_on(reading);
             for (call, (cost, computed)) in calls.iter().zip(got) {
                 let expected = prices.computed_cost(call);
                 prop_assert!(
@@ -226,7 +235,45 @@ async fn compare(extension: Extension) {
         })
     });
     ran.unwrap();
+    reader.close().await;
     database.drop().await;
+}
+
+/// The reader's rows are those of the fold, cut and grouped in every way.
+async fn check_series(reader: &TimescaleReader, prices: &Prices, calls: &[TokenUsage]) {
+    let calls: Vec<TokenUsage> = calls
+        .iter()
+        .enumerate()
+        .map(|(index, call)| TokenUsage {
+            agent_name: "a".into(),
+            message_id: index.to_string().into(),
+            ..call.clone()
+        })
+        .collect();
+    let range = TimeRange::new(day(1).plus_micros(-1), day(9)).unwrap();
+    let buckets =
+        |interval| Cut::Buckets(Buckets::new(range, Interval::parse(Some(interval)).unwrap()).unwrap());
+    let days = |zone| Cut::Days(Days::new(range, zone).unwrap());
+    let cuts = [Cut::Whole(range), buckets("1d"), buckets("7h"), days("America/New_York"), days("UTC")];
+    let groups = [Groups::ALL, Groups::of(&[GroupKey::Model]), Groups::of(&[])];
+    let pricing = |usage: &TokenUsage, _: &str| prices.computed_cost(usage);
+    for (cut, by) in cuts.iter().flat_map(|cut| groups.map(|by| (cut, by))) {
+        let request = TokenSeries { cut: cut.clone(), by, filter: TokenFilter::default() };
+        let mut fold = TokenSeriesFold::new(&request, "own", &pricing);
+        calls.iter().for_each(|call| fold.push(call));
+        let (got, expected) = (reader.token_series(&request).await.unwrap(), fold.finish());
+        assert_eq!(got.len(), expected.len(), "{request:?}");
+        for (got, expected) in got.iter().zip(&expected) {
+            let (one, other) = (got.used, expected.used);
+            assert!(is_close(one.cost_usd, other.cost_usd), "{got:?} {expected:?} {request:?}");
+            assert!(is_close(one.reported_cost_usd, other.reported_cost_usd), "{got:?} {expected:?}");
+            let counts = |row: &TokenRow| {
+                let used = TokensUsed { cost_usd: None, reported_cost_usd: None, ..row.used };
+                TokenRow { used, ..row.clone() }
+            };
+            assert_eq!(counts(got), counts(expected), "{request:?}");
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

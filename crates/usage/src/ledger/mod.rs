@@ -20,7 +20,6 @@
 mod counters;
 mod key;
 mod near;
-mod rule;
 mod shelf;
 mod sweep;
 mod value;
@@ -34,7 +33,6 @@ pub use shelf::{KeyValue, Shelf, ShelfError};
 use counters::Count;
 use key::{CALLS, Id, SESSIONS};
 use near::{End, Near, NearCall};
-use rule::rank;
 use sweep::{KEPT_DAYS, Sweep};
 use value::{By, Call, Explained, Known, day};
 use waiting::Waiting;
@@ -291,7 +289,7 @@ impl Ledger {
             return Ok((id, Fate::Kept));
         };
         usage.cost_usd = usage.cost_usd.or(known.usage.cost_usd);
-        if rank(&usage) <= rank(&known.usage) {
+        if usage.rank() <= known.usage.rank() {
             if known.touched != touched {
                 known.touched = touched;
                 telling.shelf.put(call.key(CALLS), Call::Itself(known).encode());

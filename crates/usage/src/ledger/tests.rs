@@ -83,7 +83,7 @@ impl World {
             let key =
                 (it.agent_name.clone(), it.host.clone(), it.model.clone(), it.time, it.message_id.clone());
             let row = rows.entry(key).or_insert_with(|| it.clone());
-            if rank(&it) > rank(row) {
+            if it.rank() > row.rank() {
                 *row = it;
             }
         }

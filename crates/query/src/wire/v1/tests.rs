@@ -57,7 +57,7 @@ fn a_summary_is_nested_and_null_where_nothing_is_known() {
          \"cpu\":{\"avg_percent\":1.0,\"max_percent\":2.0},\
          \"memory\":{\"avg_bytes\":null,\"max_bytes\":null,\"avg_percent\":null},\
          \"disk\":{\"read_bytes\":3,\"write_bytes\":null},\
-         \"network\":null,\"tokens\":null,\"cost\":null,\"models\":null}"
+         \"network\":null,\"tokens\":null,\"cost\":null,\"models\":[]}"
     );
 }
 
@@ -67,7 +67,7 @@ fn the_columns_of_a_summary_are_the_members_of_its_json() {
         network: Some(Transfer::default()),
         tokens: Some(TokenSummary::default()),
         cost_usd: Some(0.5),
-        models: Some(vec![ModelSummary { model: "m".into(), ..ModelSummary::default() }]),
+        models: vec![ModelSummary { model: "m".into(), ..ModelSummary::default() }],
         ..AgentSummary::default()
     };
     let json = serde_json::to_value(&summary).unwrap();
@@ -86,4 +86,59 @@ fn a_cell_is_the_same_value_as_text() {
     check(Value::Text("a,b"), "a,b");
     check(Value::Count(7), "7");
     check(Value::Number(0.1), "0.1");
+}
+
+#[test]
+fn channels_tokens_states_and_gaps_are_flat_objects() {
+    fn check<R: Row + Serialize>(row: &R, json: &str) {
+        assert_eq!(serde_json::to_string(row).unwrap(), json);
+        assert_eq!(columns(row).len(), json.matches("\":").count());
+    }
+    let time = Time::from_micros(1_767_323_045_678_901);
+    let told = "2026-01-02T03:04:05.678901Z";
+    let channel = ChannelRow {
+        time,
+        channel_name: "c".into(),
+        message_count: 3,
+        host: "h".into(),
+        ..ChannelRow::default()
+    };
+    let numbers = r#""message_count":3,"member_count":null,"reaction_count":0"#;
+    check(&channel, &format!(r#"{{"time":"{told}","channel_name":"c",{numbers},"host":"h"}}"#));
+    let used = crate::TokensUsed {
+        input_tokens: 1,
+        cost_usd: Some(0.5),
+        unpriced_events: 2,
+        ..crate::TokensUsed::default()
+    };
+    let tokens = TokenRow { time, agent_name: "a".into(), model: "m".into(), used, host: "h".into() };
+    let counts = r#""input_tokens":1,"output_tokens":0,"cache_read":0,"cache_create":0"#;
+    let costs = r#""cost_usd":0.5,"reported_cost_usd":null,"unpriced_events":2"#;
+    check(
+        &tokens,
+        &format!(r#"{{"time":"{told}","agent_name":"a","model":"m",{counts},{costs},"host":"h"}}"#),
+    );
+    let state = StateRow {
+        time,
+        agent_name: "a".into(),
+        state: "idle".into(),
+        started_at: Some(time),
+        ..StateRow::default()
+    };
+    let labels = r#""role":"","tool":"","runtime":"","state":"idle""#;
+    check(
+        &state,
+        &format!(r#"{{"time":"{told}","agent_name":"a",{labels},"started_at":"{told}","host":""}}"#),
+    );
+    let gap = GapRow {
+        time,
+        from: time,
+        to: time,
+        events: 9,
+        what: "tmux".into(),
+        reason: "full".into(),
+        host: "h".into(),
+    };
+    let lost = r#""events":9,"what":"tmux","reason":"full","host":"h""#;
+    check(&gap, &format!(r#"{{"time":"{told}","from":"{told}","to":"{told}",{lost}}}"#));
 }

@@ -11,8 +11,8 @@ use query::{Row, Value};
 
 use super::*;
 
-const NAMES: [&str; 4] = ["a", "B", "aa", "\u{e4}"];
-const HOSTS: [&str; 3] = ["own", "Z", "h"];
+pub(super) const NAMES: [&str; 4] = ["a", "B", "aa", "\u{e4}"];
+pub(super) const HOSTS: [&str; 3] = ["own", "Z", "h"];
 const ROLES: [&str; 3] = ["", "worker", "coordinator"];
 const INTERVALS: [&str; 8] = ["1s", "7s", "30s", "1m", "7m", "1h", "1d", "7d"];
 const CASES: u32 = 60;
@@ -27,7 +27,7 @@ struct Case {
 }
 
 /// Half of them on whole minutes, so that keys repeat and buckets begin with a sample.
-fn time() -> impl Strategy<Value = Time> {
+pub(super) fn time() -> impl Strategy<Value = Time> {
     prop_oneof![
         (-5_i64..20).prop_map(|minute| at(minute * 60)),
         (-300_000_000_i64..1_200_000_000).prop_map(|micros| at(0).plus_micros(micros)),
@@ -60,7 +60,7 @@ fn numbers() -> impl Strategy<Value = Resources> {
     )
 }
 
-fn host() -> impl Strategy<Value = Option<Text>> {
+pub(super) fn host() -> impl Strategy<Value = Option<Text>> {
     option::of(select(&HOSTS[..]).prop_map(Text::from))
 }
 
@@ -88,7 +88,7 @@ fn system() -> impl Strategy<Value = SystemSample> {
     })
 }
 
-fn names(of: &'static [&'static str]) -> impl Strategy<Value = Names> {
+pub(super) fn names(of: &'static [&'static str]) -> impl Strategy<Value = Names> {
     prop_oneof![3 => Just(Names::ANY), 1 => vec(select(of), 0..3).prop_map(Names::only)]
 }
 
@@ -107,7 +107,7 @@ fn case() -> impl Strategy<Value = Case> {
 }
 
 /// Column by column: floats by nine digits, everything else exactly.
-fn assert_same<R: Row>(what: &str, got: &[R], expected: &[R]) {
+pub(super) fn assert_same<R: Row>(what: &str, got: &[R], expected: &[R]) {
     assert_eq!(got.len(), expected.len(), "rows of {what}");
     for (index, (got, expected)) in got.iter().zip(expected).enumerate() {
         for (column, (got, expected)) in R::COLUMNS.iter().zip(got.values().zip(expected.values())) {
@@ -137,7 +137,7 @@ async fn check(database: &TestDatabase, reader: &TimescaleReader, case: &Case) {
     assert_same("latest", &reader.agent_latest(&latest).await.unwrap(), &fold.finish());
 
     for name in NAMES {
-        let mut fold = AgentSummaryFold::new(name, range, "own");
+        let mut fold = AgentSummaryFold::new(name, range, "own", &|_, _| None);
         case.agents.iter().for_each(|sample| fold.push(sample));
         let got = reader.agent_summary(name, range).await.unwrap();
         assert_same("summary", got.as_slice(), fold.finish().as_slice());

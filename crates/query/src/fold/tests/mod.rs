@@ -1,5 +1,7 @@
 //! The rules of the crate's documentation, one by one.
 
+mod counts;
+
 use event::{AgentSample, Resources, State, SystemSample, Time};
 
 use super::*;
@@ -216,7 +218,7 @@ fn a_summary_counts_the_bytes_of_the_range_on_every_host() {
         full(10, "i", 0.0, 20),
         rx("other", 10, 5),
     ];
-    let mut fold = AgentSummaryFold::new("a", range(0, 600), "own");
+    let mut fold = AgentSummaryFold::new("a", range(0, 600), "own", &|_, _| None);
     samples.iter().for_each(|sample| fold.push(sample));
     let summary = fold.finish().unwrap();
     assert_eq!(summary.role, "i");
@@ -224,5 +226,5 @@ fn a_summary_counts_the_bytes_of_the_range_on_every_host() {
     assert_eq!((summary.memory.avg_bytes, summary.memory.max_bytes), (Some(554), Some(1_500)));
     assert_eq!(summary.disk, Transfer { received: Some(500 + 200 + 30), sent: None });
     assert_eq!(summary.network, None);
-    assert_eq!(AgentSummaryFold::new("a", range(0, 600), "own").finish(), None);
+    assert_eq!(AgentSummaryFold::new("a", range(0, 600), "own", &|_, _| None).finish(), None);
 }
