@@ -42,7 +42,7 @@ struct Settings {
 const OURS: Settings = Settings {
     block_bytes: 64 * KIB,
     compression: CompressionType::Lz4,
-    memtable_bytes: 8 * MIB,
+    memtable_bytes: 6 * MIB,
     journals_bytes: 128 * MIB,
     workers: 2,
 };
@@ -89,7 +89,7 @@ fn variations() -> Vec<(String, Settings)> {
         all.push((format!("blocks of {kib} KiB"), Settings { block_bytes: kib * KIB, ..OURS }));
     }
     all.push(("no compression".to_owned(), Settings { compression: CompressionType::None, ..OURS }));
-    for mib in [4, 16, 32, 64] {
+    for mib in [4, 8, 16, 32, 64] {
         all.push((format!("memtable of {mib} MiB"), Settings { memtable_bytes: mib * MIB, ..OURS }));
     }
     for mib in [64, 192, 512] {

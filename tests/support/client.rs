@@ -8,7 +8,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 /// The protocol that the daemon speaks.
-const PROTOCOL: u32 = 6;
+const PROTOCOL: u32 = 7;
 
 /// What came of a request.
 #[derive(Debug)]

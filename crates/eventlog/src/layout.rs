@@ -53,9 +53,9 @@ pub(crate) const CACHE_BYTES: u64 = 8 * 1024 * 1024;
 pub(crate) const WORKER_THREADS: usize = 2;
 /// All journals together. fjall's least is 64 MiB, and it rotates a journal at 64 MB.
 pub(crate) const JOURNALS_BYTES_MAX: u64 = 128 * 1024 * 1024;
-/// As fjall accounts for it; it is half as much again in memory. A host that only samples fills it in the end, and is to
+/// As fjall accounts for it; samples take more than twice that in memory. A host that only samples fills it in the end, and is to
 /// stay below 40 MiB with all the rest. fjall's default of 64 MiB would be most of what tailwater may use.
-const MEMTABLE_BYTES_MAX: u64 = 8 * 1024 * 1024;
+const MEMTABLE_BYTES_MAX: u64 = 6 * 1024 * 1024;
 /// Samples of one minute look alike: large blocks compress to half.
 const BLOCK_BYTES: u32 = 64 * 1024;
 

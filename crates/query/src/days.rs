@@ -68,6 +68,12 @@ impl Days {
     }
 }
 
+/// The name of this machine's time zone, where it has one that is known by its name.
+#[must_use]
+pub fn local_zone() -> Option<String> {
+    TimeZone::try_system().ok()?.iana_name().map(str::to_owned)
+}
+
 fn date_of(time: Time, zone: &TimeZone) -> Result<Date, RequestError> {
     let timestamp = Timestamp::from_microsecond(time.micros()).map_err(|_| out_of_range(time))?;
     Ok(timestamp.to_zoned(zone.clone()).date())

@@ -1,5 +1,6 @@
 //! What goes wrong with a read: a parameter that means nothing, or a reader that cannot answer.
 
+use std::borrow::Cow;
 use std::error::Error;
 
 /// A parameter of a request that is not as it must be.
@@ -7,14 +8,14 @@ use std::error::Error;
 #[error("{parameter}: {problem}")]
 pub struct RequestError {
     /// Which parameter, as the caller spells it: `from`, `interval`, `agent`, …
-    pub parameter: &'static str,
+    pub parameter: Cow<'static, str>,
     /// What is wrong with it, and what is allowed.
     pub problem: String,
 }
 
 impl RequestError {
-    pub(crate) fn new(parameter: &'static str, problem: impl Into<String>) -> Self {
-        Self { parameter, problem: problem.into() }
+    pub(crate) fn new(parameter: impl Into<Cow<'static, str>>, problem: impl Into<String>) -> Self {
+        Self { parameter: parameter.into(), problem: problem.into() }
     }
 }
 

@@ -72,7 +72,7 @@ impl Names {
     }
 }
 
-fn check_name(parameter: &'static str, name: &str, bytes_max: usize) -> Result<(), RequestError> {
+pub(crate) fn check_name(parameter: &'static str, name: &str, bytes_max: usize) -> Result<(), RequestError> {
     let problem = if name.is_empty() {
         "has an empty name: write names with single commas between them, such as a,b".to_owned()
     } else if name.len() > bytes_max {

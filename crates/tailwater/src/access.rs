@@ -331,6 +331,7 @@ pub(crate) fn understood<T: DeserializeOwned>(answer: Value) -> Result<T, Failur
 const fn answer_patience(task: &Task) -> Duration {
     match task {
         Task::Version | Task::Status | Task::Metrics | Task::Stats | Task::LogStat => Duration::from_secs(10),
+        Task::Query { .. } => crate::log_reader::DEADLINE.saturating_add(Duration::from_secs(5)),
         Task::Record { .. }
         | Task::Project { .. }
         | Task::Replay(_)

@@ -4,6 +4,7 @@ mod doctor;
 mod log;
 mod migrate;
 mod quarantine;
+mod query;
 mod record;
 mod replay;
 mod stats;
@@ -20,6 +21,7 @@ pub(crate) use doctor::DoctorArgs;
 pub(crate) use log::{ExportArgs, ImportArgs, LogCommand, TailArgs, TrimArgs};
 pub(crate) use migrate::MigrateArgs;
 pub(crate) use quarantine::{DropArgs, ListArgs, QuarantineCommand, RetryArgs, ShowArgs, WhichArgs};
+pub(crate) use query::{Asked, QueryCommand};
 pub(crate) use record::{EventFlags, RecordArgs};
 pub(crate) use replay::ReplayArgs;
 pub(crate) use stats::StatsArgs;
@@ -74,8 +76,8 @@ pub(crate) enum Command {
     Project(ProjectArgs),
     /// Apply a part of the log again, into any database
     Replay(ReplayArgs),
-    /// Read from the database
-    #[command(subcommand)]
+    /// Read what was recorded
+    #[command(subcommand, after_help = query::AFTER_HELP)]
     Query(Box<QueryCommand>),
     /// Tell how recording and projecting are doing
     #[command(after_help = "Exit code 1 when something is unhealthy, with the reason in the last line.")]
@@ -179,147 +181,6 @@ pub(crate) enum StatusFormat {
     Csv,
     /// Metrics, as Prometheus reads them.
     Prometheus,
-}
-
-/// What to read.
-#[derive(Debug, Subcommand)]
-pub(crate) enum QueryCommand {
-    /// Agents over time
-    #[command(subcommand)]
-    Agents(AgentsCommand),
-    /// Systems (hosts, databases, daemons) over time
-    System(SystemSeriesArgs),
-}
-
-/// What to read of agents.
-#[derive(Debug, Subcommand)]
-pub(crate) enum AgentsCommand {
-    /// CPU in percent of one core, averages
-    Cpu(AgentSeriesArgs),
-    /// Memory, averages
-    Mem(AgentSeriesArgs),
-    /// Network counters and rates
-    Net(AgentSeriesArgs),
-    /// Disk counters and rates
-    Disk(AgentSeriesArgs),
-    /// The newest sample of each agent
-    Latest(AgentLatestArgs),
-    /// What one agent did in a range
-    Summary(AgentSummaryArgs),
-}
-
-/// A range of time.
-#[derive(Debug, Args)]
-pub(crate) struct RangeArgs {
-    /// The start, RFC 3339 or relative such as -6h
-    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
-    pub from: Option<String>,
-    /// The end, RFC 3339 or relative
-    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
-    pub to: Option<String>,
-}
-
-/// Flags of an agents' series.
-#[derive(Debug, Args)]
-pub(crate) struct AgentSeriesArgs {
-    /// When; the last hour
-    #[command(flatten)]
-    pub range: RangeArgs,
-    /// The length of a bucket: 30s, 5m, 1h, 1d, … [default: 5m]
-    #[arg(long, value_name = "LENGTH")]
-    pub interval: Option<String>,
-    /// Which agents
-    #[command(flatten)]
-    pub filter: AgentFilterArgs,
-    /// How to print it
-    #[command(flatten)]
-    pub format: FormatArgs,
-}
-
-/// Flags of `latest`.
-#[derive(Debug, Args)]
-pub(crate) struct AgentLatestArgs {
-    /// When; the last 24 hours
-    #[command(flatten)]
-    pub range: RangeArgs,
-    /// Which agents
-    #[command(flatten)]
-    pub filter: AgentFilterArgs,
-    /// How to print it
-    #[command(flatten)]
-    pub format: FormatArgs,
-}
-
-/// Flags of `summary`.
-#[derive(Debug, Args)]
-pub(crate) struct AgentSummaryArgs {
-    /// The agent's name
-    pub agent: String,
-    /// When; the last hour
-    #[command(flatten)]
-    pub range: RangeArgs,
-    /// How to print it
-    #[command(flatten)]
-    pub format: FormatArgs,
-}
-
-/// Which agents; every list is comma-separated.
-#[derive(Debug, Args)]
-pub(crate) struct AgentFilterArgs {
-    /// Only these agents, comma-separated
-    #[arg(long, value_name = "NAMES")]
-    pub agent: Option<String>,
-    /// Only these roles, comma-separated
-    #[arg(long, value_name = "ROLES")]
-    pub role: Option<String>,
-    /// Only these tools, comma-separated
-    #[arg(long, value_name = "TOOLS")]
-    pub tool: Option<String>,
-    /// Only these runtimes, comma-separated
-    #[arg(long, value_name = "RUNTIMES")]
-    pub runtime: Option<String>,
-    /// Only these states, comma-separated
-    #[arg(long, value_name = "STATES")]
-    pub state: Option<String>,
-    /// Only these hosts, comma-separated
-    #[arg(long, value_name = "HOSTS")]
-    pub host: Option<String>,
-}
-
-/// Flags of a systems' series.
-#[derive(Debug, Args)]
-pub(crate) struct SystemSeriesArgs {
-    /// What to show in the table; JSON and CSV carry everything
-    #[arg(value_enum)]
-    pub metric: Metric,
-    /// When; the last hour
-    #[command(flatten)]
-    pub range: RangeArgs,
-    /// The length of a bucket: 30s, 5m, 1h, 1d, … [default: 5m]
-    #[arg(long, value_name = "LENGTH")]
-    pub interval: Option<String>,
-    /// Only these systems, comma-separated
-    #[arg(long, value_name = "NAMES")]
-    pub system: Option<String>,
-    /// Only these hosts, comma-separated
-    #[arg(long, value_name = "HOSTS")]
-    pub host: Option<String>,
-    /// How to print it
-    #[command(flatten)]
-    pub format: FormatArgs,
-}
-
-/// What a table shows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Metric {
-    /// CPU in percent of one core, averages
-    Cpu,
-    /// Memory, averages
-    Mem,
-    /// Network counters and rates
-    Net,
-    /// Disk counters and rates
-    Disk,
 }
 
 /// What to do with the configuration.

@@ -13,6 +13,7 @@ mod doctor;
 mod failure;
 mod gate;
 mod http;
+mod log_reader;
 mod metrics;
 mod output;
 mod prices;

@@ -1,188 +1,146 @@
-//! `tailwater query`: reading what was projected.
+//! `tailwater query`: asks the database, or the log where there is none or it is away, and prints.
 
-use query::{
-    AgentFilter, AgentLatest, AgentRow, AgentSeries, Buckets, Interval, ReadError, Reader, RequestError, Row,
-    SystemFilter, SystemRow, SystemSeries, TimeRange,
-};
-use serde::Serialize;
+use query::{Question, ReadError, ReadErrorKind, Reader};
+use serde_json::Value;
+use store::DatabaseUrl;
 use store::read::{ReadOptions, TimescaleReader};
 
-use crate::cli::{
-    AgentFilterArgs, AgentLatestArgs, AgentSeriesArgs, AgentSummaryArgs, AgentsCommand, Format, Metric,
-    QueryCommand, RangeArgs, SystemSeriesArgs,
-};
+use crate::access::{self, Missing};
+use crate::cli::{Asked, Format, QueryCommand};
 use crate::commands::now;
-use crate::commands::project::no_database;
 use crate::config::Config;
+use crate::control::Task;
 use crate::failure::{Failure, chain};
 use crate::output::{self, Sheet};
 
-/// Reads and prints.
+/// Asks and prints.
 ///
 /// # Errors
-/// Exit code 1 when nothing is found, 2 when the request means nothing or the database is away.
+/// Exit code 1 when nothing is found, 2 when the question means nothing or nobody can answer it.
 pub(crate) async fn query(config: &Config, command: &QueryCommand) -> Result<(), Failure> {
-    let database = config.database.as_ref().ok_or_else(no_database)?;
-    let reader = TimescaleReader::new(database, ReadOptions::default());
-    match command {
-        QueryCommand::System(args) => system(&reader, args).await,
-        QueryCommand::Agents(AgentsCommand::Cpu(args)) => agents(&reader, args, Metric::Cpu).await,
-        QueryCommand::Agents(AgentsCommand::Mem(args)) => agents(&reader, args, Metric::Mem).await,
-        QueryCommand::Agents(AgentsCommand::Net(args)) => agents(&reader, args, Metric::Net).await,
-        QueryCommand::Agents(AgentsCommand::Disk(args)) => agents(&reader, args, Metric::Disk).await,
-        QueryCommand::Agents(AgentsCommand::Latest(args)) => latest(&reader, args).await,
-        QueryCommand::Agents(AgentsCommand::Summary(args)) => summary(&reader, args).await,
-    }
-}
-
-async fn system(reader: &TimescaleReader, args: &SystemSeriesArgs) -> Result<(), Failure> {
-    let get = |name: &str| match name {
-        "system" => args.system.as_deref(),
-        "host" => args.host.as_deref(),
-        _ => None,
-    };
-    let request = SystemSeries {
-        buckets: buckets(&args.range, args.interval.as_deref())?,
-        filter: SystemFilter::parse(get).map_err(bad_request)?,
-    };
-    let rows = reader.system_series(&request).await.map_err(read_failure)?;
-    print_rows::<SystemRow>(&rows, &["time", "system_name", "host"], columns(args.metric), args.format.format)
-}
-
-async fn agents(reader: &TimescaleReader, args: &AgentSeriesArgs, metric: Metric) -> Result<(), Failure> {
-    let request = AgentSeries {
-        buckets: buckets(&args.range, args.interval.as_deref())?,
-        filter: agent_filter(&args.filter)?,
-    };
-    let rows = reader.agent_series(&request).await.map_err(read_failure)?;
-    print_rows::<AgentRow>(
-        &rows,
-        &["time", "agent_name", "host", "state"],
-        columns(metric),
-        args.format.format,
-    )
-}
-
-async fn latest(reader: &TimescaleReader, args: &AgentLatestArgs) -> Result<(), Failure> {
-    let (from, to) = (args.range.from.as_deref(), args.range.to.as_deref());
-    let request = AgentLatest {
-        range: AgentLatest::parse_range(from, to, now()).map_err(bad_request)?,
-        filter: agent_filter(&args.filter)?,
-    };
-    let rows = reader.agent_latest(&request).await.map_err(read_failure)?;
-    let head = ["agent_name", "host", "time", "role", "tool", "runtime", "state"];
-    print_rows::<AgentRow>(
-        &rows,
-        &head,
-        &["cpu_percent", "mem_used_bytes", "mem_percent"],
-        args.format.format,
-    )
-}
-
-async fn summary(reader: &TimescaleReader, args: &AgentSummaryArgs) -> Result<(), Failure> {
-    let (from, to) = (args.range.from.as_deref(), args.range.to.as_deref());
-    let range = TimeRange::parse(from, to, now()).map_err(bad_request)?;
-    let summary = reader.agent_summary(&args.agent, range).await.map_err(read_failure)?;
-    let summary = summary.ok_or_else(|| {
-        Failure::unhealthy(format!(
-            "no sample of an agent {:?} from {} to {}",
-            args.agent,
-            range.from(),
-            range.to()
-        ))
-    })?;
-    match args.format.format {
-        Format::Json => output::json(&summary),
-        Format::Csv => sheet(std::slice::from_ref(&summary), None).print(Format::Csv),
-        Format::Table => {
-            let values: Vec<String> = summary.values().map(|value| cell(value, true)).collect();
-            let columns = query::AgentSummary::COLUMNS.iter().copied();
-            Sheet::of_fields(columns.zip(values).collect()).print(Format::Table)
+    let asked = command.asked();
+    let now = now();
+    let question = Question::parse(asked.topic, &asked.parameters, now)
+        .map_err(|error| Failure::error(format!("--{error}")))?;
+    let answer = match &config.database {
+        Some(database) => match ask_database(database, &question).await {
+            Ok(answer) => answer,
+            Err(error) if error.kind() == ReadErrorKind::Unavailable => {
+                let away = chain(&error);
+                output::notice(&format!("the log answers, for the database does not: {away}"));
+                // NOTE: a log that cannot answer either is not what has to be mended first.
+                ask_log(config, &asked, now).await.map_err(|_| Failure::error(away))?
+            }
+            Err(error) => return Err(Failure::error(chain(&error))),
+        },
+        None => {
+            let and_else =
+                |failure: Failure| Failure::error(format!("{failure}; or ask a database: --database-url"));
+            ask_log(config, &asked, now).await.map_err(and_else)?
         }
-    }
+    };
+    print(&asked, &answer, &question)
+}
+
+async fn ask_database(database: &DatabaseUrl, question: &Question) -> Result<Value, ReadError> {
+    let reader = TimescaleReader::new(database, ReadOptions::default());
+    let answer = ask(&reader, question).await;
+    reader.close().await;
+    answer
+}
+
+/// The answer of a reader as JSON.
+///
+/// # Errors
+/// The reader's.
+pub(crate) async fn ask(reader: &impl Reader, question: &Question) -> Result<Value, ReadError> {
+    let answer = question.ask(reader).await?;
+    serde_json::to_value(&answer)
+        .map_err(|error| ReadError::new(ReadErrorKind::Fatal, "cannot encode the answer").caused_by(error))
+}
+
+async fn ask_log(config: &Config, asked: &Asked, now: event::Time) -> Result<Value, Failure> {
+    let (topic, parameters) = (asked.topic, asked.parameters.clone());
+    let task = Task::Query { topic, parameters, now_micros: now.micros() };
+    access::ask(config, task, Vec::new(), Missing::Refuse, access::print).await
 }
 
 /// Prints all columns as JSON or CSV, and the chosen ones as a table. Nothing found is told by the exit code.
-fn print_rows<R: Row + Serialize>(
-    rows: &[R],
-    head: &[&str],
-    columns: &[&str],
-    format: Format,
-) -> Result<(), Failure> {
-    match format {
-        Format::Json => output::json(&rows)?,
-        Format::Csv => sheet(rows, None).print(format)?,
-        Format::Table if rows.is_empty() => {}
-        Format::Table => sheet(rows, Some(&[head, columns].concat())).print(format)?,
+fn print(asked: &Asked, answer: &Value, question: &Question) -> Result<(), Failure> {
+    let rows: &[Value] = match answer {
+        Value::Array(rows) => rows,
+        Value::Null => &[],
+        summary => std::slice::from_ref(summary),
+    };
+    match asked.format {
+        Format::Json if !(rows.is_empty() && answer.is_null()) => output::json(answer)?,
+        Format::Csv => sheet(rows, asked.topic.columns(), exact).print(Format::Csv)?,
+        Format::Table if answer.is_object() => {
+            let cells = |column: &&'static str| ((*column).to_owned(), for_people(field(answer, column)));
+            Sheet::of_fields(asked.columns.iter().map(cells).collect()).print(Format::Table)?;
+        }
+        Format::Table if !rows.is_empty() => sheet(rows, &asked.columns, for_people).print(Format::Table)?,
+        Format::Json | Format::Table => {}
     }
-    if rows.is_empty() {
-        return Err(Failure::unhealthy("nothing found in this range: widen --from and --to, or the filters"));
+    match question {
+        _ if !rows.is_empty() => Ok(()),
+        Question::Summary { agent_name, range } => Err(Failure::unhealthy(format!(
+            "no sample and no call of an agent {agent_name:?} from {} to {}",
+            range.from(),
+            range.to()
+        ))),
+        _ => Err(Failure::unhealthy("nothing found in this range: widen --from and --to, or the filters")),
     }
-    Ok(())
 }
 
-/// The rows' chosen columns, or all of them.
-fn sheet<R: Row>(rows: &[R], chosen: Option<&[&str]>) -> Sheet {
-    let columns: Vec<&str> = match chosen {
-        Some(chosen) => chosen.to_vec(),
-        None => R::COLUMNS.to_vec(),
-    };
-    let indices: Vec<usize> =
-        columns.iter().filter_map(|name| R::COLUMNS.iter().position(|column| column == name)).collect();
-    let cells = |row: &R| {
-        let values: Vec<String> = row.values().map(|value| cell(value, chosen.is_some())).collect();
-        indices.iter().filter_map(|index| values.get(*index).cloned()).collect()
-    };
+fn sheet(rows: &[Value], columns: &[&str], cell: fn(&Value) -> String) -> Sheet {
+    let cells = |row: &Value| columns.iter().map(|column| cell(field(row, column))).collect();
     Sheet {
-        columns: columns.into_iter().map(str::to_owned).collect(),
+        columns: columns.iter().map(|column| (*column).to_owned()).collect(),
         rows: rows.iter().map(cells).collect(),
     }
 }
 
-/// A value for a cell; for people, numbers have two digits behind the point.
-fn cell(value: query::Value<'_>, for_people: bool) -> String {
+/// The field of a row; the name of a nested one has dots.
+fn field<'a>(row: &'a Value, column: &str) -> &'a Value {
+    column.split('.').try_fold(row, |object, name| object.get(name)).unwrap_or(&Value::Null)
+}
+
+/// A value as it is; null is empty.
+fn exact(value: &Value) -> String {
     match value {
-        query::Value::Number(number) if for_people => format!("{number:.2}"),
-        value => value.to_string(),
+        Value::Null => String::new(),
+        Value::String(text) => text.clone(),
+        Value::Number(number) if number.is_f64() => number.as_f64().unwrap_or_default().to_string(),
+        other => other.to_string(),
     }
 }
 
-const fn columns(metric: Metric) -> &'static [&'static str] {
-    match metric {
-        Metric::Cpu => &["cpu_percent"],
-        Metric::Mem => &["mem_used_bytes", "mem_limit_bytes", "mem_percent"],
-        Metric::Net => &["net_rx_bytes", "net_tx_bytes", "net_rx_per_second", "net_tx_per_second"],
-        Metric::Disk => {
-            &["disk_read_bytes", "disk_write_bytes", "disk_read_per_second", "disk_write_per_second"]
-        }
+/// The same, but numbers have two digits behind the point.
+fn for_people(value: &Value) -> String {
+    match value {
+        Value::Number(number) if number.is_f64() => format!("{:.2}", number.as_f64().unwrap_or_default()),
+        other => exact(other),
     }
 }
 
-fn buckets(range: &RangeArgs, interval: Option<&str>) -> Result<Buckets, Failure> {
-    let range = TimeRange::parse(range.from.as_deref(), range.to.as_deref(), now()).map_err(bad_request)?;
-    let interval = Interval::parse(interval).map_err(bad_request)?;
-    Buckets::new(range, interval).map_err(bad_request)
-}
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
 
-fn agent_filter(args: &AgentFilterArgs) -> Result<AgentFilter, Failure> {
-    let get = |name: &str| match name {
-        "agent" => args.agent.as_deref(),
-        "role" => args.role.as_deref(),
-        "tool" => args.tool.as_deref(),
-        "runtime" => args.runtime.as_deref(),
-        "state" => args.state.as_deref(),
-        "host" => args.host.as_deref(),
-        _ => None,
-    };
-    AgentFilter::parse(get).map_err(bad_request)
-}
+    use super::*;
 
-#[expect(clippy::needless_pass_by_value, reason = "it is what map_err gives")]
-fn bad_request(error: RequestError) -> Failure {
-    Failure::error(format!("--{error}"))
-}
-
-#[expect(clippy::needless_pass_by_value, reason = "it is what map_err gives")]
-fn read_failure(error: ReadError) -> Failure {
-    Failure::error(chain(&error))
+    #[test]
+    fn cells_are_found_in_rows_and_in_what_is_nested() {
+        let row = json!({"agent_name": "a", "cpu": {"avg_percent": 1.234}, "network": null, "count": 7});
+        let check = |column: &str, exactly: &str, told: &str| {
+            assert_eq!(exact(field(&row, column)), exactly, "{column}");
+            assert_eq!(for_people(field(&row, column)), told, "{column}");
+        };
+        check("agent_name", "a", "a");
+        check("cpu.avg_percent", "1.234", "1.23");
+        check("network.rx_bytes", "", "");
+        check("count", "7", "7");
+        check("absent", "", "");
+    }
 }

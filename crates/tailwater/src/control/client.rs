@@ -30,6 +30,7 @@ const fn lost(task: &Task) -> &'static str {
         | Task::Status
         | Task::Metrics
         | Task::Stats
+        | Task::Query { .. }
         | Task::LogStat
         | Task::Project { .. }
         | Task::Quarantine { .. }

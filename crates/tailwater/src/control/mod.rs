@@ -25,7 +25,7 @@ use crate::selection::{Place, Selection};
 use crate::service::{Begin, Mend, QuarantineAction, ReplayTask};
 
 /// The version of this protocol.
-pub(crate) const PROTOCOL: u32 = 6;
+pub(crate) const PROTOCOL: u32 = 7;
 
 /// The most bytes of a request line.
 pub(crate) const REQUEST_LINE_BYTES_MAX: u64 = 64 * 1024;
@@ -59,6 +59,15 @@ pub(crate) enum Task {
     Metrics,
     /// Tell which agents there are, and what they do.
     Stats,
+    /// Answer a question from the log.
+    Query {
+        /// What about.
+        topic: query::Topic,
+        /// Its parameters, as on the command line.
+        parameters: Vec<(String, String)>,
+        /// What relative times are relative to, microseconds since the epoch.
+        now_micros: i64,
+    },
     /// Measure the log.
     LogStat,
     /// Project into a database until everything that is in the log now is there, or for ever.
@@ -136,7 +145,8 @@ impl Task {
     pub(crate) const fn body_bytes(&self) -> u64 {
         match self {
             Self::Record { bytes, .. } | Self::Import { bytes, .. } => *bytes,
-            Self::Version
+            Self::Query { .. }
+            | Self::Version
             | Self::Status
             | Self::Metrics
             | Self::Stats

@@ -4,6 +4,7 @@ mod import;
 mod intake;
 mod project;
 mod quarantine;
+mod query;
 mod record;
 mod replay;
 mod stats;
@@ -138,6 +139,10 @@ impl Handler for Service {
             Task::Status => answer(self.status().await?),
             Task::Metrics => answer(self.metrics().await?),
             Task::Stats => answer(self.stats().await?),
+            Task::Query { topic, parameters, now_micros } => {
+                let now = event::Time::from_micros(now_micros);
+                self.query(topic, &parameters, now).await
+            }
             Task::LogStat => answer(self.log_stat().await?),
             Task::Project { database_url, until_head, backlog, retention } => {
                 answer(self.project(&database_url, until_head, (backlog, retention), output, stop).await?)

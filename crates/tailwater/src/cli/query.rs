@@ -1,0 +1,391 @@
+//! The command line of `tailwater query`: each subcommand a topic, each flag a parameter.
+
+use clap::{Args, Subcommand, ValueEnum};
+use query::Topic;
+
+use super::{Format, FormatArgs};
+
+pub(crate) const AFTER_HELP: &str = "\
+The database answers; without one, or while it is away, the log does, and one line says so.
+
+Examples:
+  tailwater query agents cpu --agent zen --from -6h --interval 5m
+  tailwater query agents summary zen --from -1d
+  tailwater query tokens --from -7d --day --tz Europe/Berlin --by model
+  tailwater query tokens --from 2026-01-01T00:00:00Z --interval all --by agent --format csv
+
+Exit code 1 when nothing is found.";
+
+/// What to read.
+#[derive(Debug, Subcommand)]
+pub(crate) enum QueryCommand {
+    /// Agents over time
+    #[command(subcommand)]
+    Agents(AgentsCommand),
+    /// Systems (hosts, databases, daemons) over time
+    System(SystemArgs),
+    /// Channels over time: messages, members and reactions
+    Channels(ChannelArgs),
+    /// Tokens and what they cost, over time or by the day
+    Tokens(TokenArgs),
+    /// Known losses: what is missing in the log, and why
+    Gaps(GapArgs),
+}
+
+/// What to read of agents.
+#[derive(Debug, Subcommand)]
+pub(crate) enum AgentsCommand {
+    /// CPU in percent of one core, averages
+    Cpu(AgentSeriesArgs),
+    /// Memory, averages
+    Mem(AgentSeriesArgs),
+    /// Network counters and rates
+    Net(AgentSeriesArgs),
+    /// Disk counters and rates
+    Disk(AgentSeriesArgs),
+    /// The newest sample of each agent
+    Latest(AgentLatestArgs),
+    /// What one agent did in a range
+    Summary(AgentSummaryArgs),
+    /// What agents said of themselves
+    States(AgentStatesArgs),
+}
+
+/// A range of time.
+#[derive(Debug, Args)]
+pub(crate) struct RangeArgs {
+    /// The start, RFC 3339 or relative such as -6h
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    pub from: Option<String>,
+    /// The end, RFC 3339 or relative
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    pub to: Option<String>,
+}
+
+/// Flags of an agents' series.
+#[derive(Debug, Args)]
+pub(crate) struct AgentSeriesArgs {
+    /// When; the last hour
+    #[command(flatten)]
+    pub range: RangeArgs,
+    /// The length of a bucket: 30s, 5m, 1h, 1d, … [default: 5m]
+    #[arg(long, value_name = "LENGTH")]
+    pub interval: Option<String>,
+    /// Which agents
+    #[command(flatten)]
+    pub filter: AgentFilterArgs,
+    /// How to print it
+    #[command(flatten)]
+    pub format: FormatArgs,
+}
+
+/// Flags of `latest`.
+#[derive(Debug, Args)]
+pub(crate) struct AgentLatestArgs {
+    /// When; the last 24 hours
+    #[command(flatten)]
+    pub range: RangeArgs,
+    /// Which agents
+    #[command(flatten)]
+    pub filter: AgentFilterArgs,
+    /// How to print it
+    #[command(flatten)]
+    pub format: FormatArgs,
+}
+
+/// Flags of `summary`.
+#[derive(Debug, Args)]
+pub(crate) struct AgentSummaryArgs {
+    /// The agent's name
+    pub agent: String,
+    /// When; the last hour
+    #[command(flatten)]
+    pub range: RangeArgs,
+    /// How to print it
+    #[command(flatten)]
+    pub format: FormatArgs,
+}
+
+/// Flags of `states`.
+#[derive(Debug, Args)]
+pub(crate) struct AgentStatesArgs {
+    /// When; the last 24 hours
+    #[command(flatten)]
+    pub range: RangeArgs,
+    /// How many at the most, the newest [default: 1000]
+    #[arg(long, value_name = "N")]
+    pub limit: Option<String>,
+    /// Which agents
+    #[command(flatten)]
+    pub filter: AgentFilterArgs,
+    /// How to print it
+    #[command(flatten)]
+    pub format: FormatArgs,
+}
+
+/// Which agents; every list is comma-separated.
+#[derive(Debug, Args)]
+pub(crate) struct AgentFilterArgs {
+    /// Only these agents, comma-separated
+    #[arg(long, value_name = "NAMES")]
+    pub agent: Option<String>,
+    /// Only these roles, comma-separated
+    #[arg(long, value_name = "ROLES")]
+    pub role: Option<String>,
+    /// Only these tools, comma-separated
+    #[arg(long, value_name = "TOOLS")]
+    pub tool: Option<String>,
+    /// Only these runtimes, comma-separated
+    #[arg(long, value_name = "RUNTIMES")]
+    pub runtime: Option<String>,
+    /// Only these states, comma-separated
+    #[arg(long, value_name = "STATES")]
+    pub state: Option<String>,
+    /// Only these hosts, comma-separated
+    #[arg(long, value_name = "HOSTS")]
+    pub host: Option<String>,
+}
+
+/// Flags of a systems' series.
+#[derive(Debug, Args)]
+pub(crate) struct SystemArgs {
+    /// What to show in the table; JSON and CSV carry everything
+    #[arg(value_enum)]
+    pub metric: Metric,
+    /// When; the last hour
+    #[command(flatten)]
+    pub range: RangeArgs,
+    /// The length of a bucket: 30s, 5m, 1h, 1d, … [default: 5m]
+    #[arg(long, value_name = "LENGTH")]
+    pub interval: Option<String>,
+    /// Only these systems, comma-separated
+    #[arg(long, value_name = "NAMES")]
+    pub system: Option<String>,
+    /// Only these hosts, comma-separated
+    #[arg(long, value_name = "HOSTS")]
+    pub host: Option<String>,
+    /// How to print it
+    #[command(flatten)]
+    pub format: FormatArgs,
+}
+
+/// Flags of a channels' series.
+#[derive(Debug, Args)]
+pub(crate) struct ChannelArgs {
+    /// When; the last hour
+    #[command(flatten)]
+    pub range: RangeArgs,
+    /// The length of a bucket: 30s, 5m, 1h, 1d, … [default: 5m]
+    #[arg(long, value_name = "LENGTH")]
+    pub interval: Option<String>,
+    /// Only these channels, comma-separated
+    #[arg(long, value_name = "NAMES")]
+    pub channel: Option<String>,
+    /// Only these hosts, comma-separated
+    #[arg(long, value_name = "HOSTS")]
+    pub host: Option<String>,
+    /// How to print it
+    #[command(flatten)]
+    pub format: FormatArgs,
+}
+
+/// Flags of `tokens`.
+#[derive(Debug, Args)]
+pub(crate) struct TokenArgs {
+    /// When; the last hour
+    #[command(flatten)]
+    pub range: RangeArgs,
+    /// The length of a bucket: 30s, 5m, 1h, 1d, …; all: one row for the whole range [default: 5m]
+    #[arg(long, value_name = "LENGTH", conflicts_with = "day")]
+    pub interval: Option<String>,
+    /// One row for each day
+    #[arg(long)]
+    pub day: bool,
+    /// Whose days: a time zone such as Europe/Berlin [default: this machine's, else UTC]
+    #[arg(long, value_name = "ZONE", requires = "day")]
+    pub tz: Option<String>,
+    /// What has rows of its own, comma-separated: agent, model, host; or none [default: all three]
+    #[arg(long, value_name = "KEYS")]
+    pub by: Option<String>,
+    /// Only these agents, comma-separated
+    #[arg(long, value_name = "NAMES")]
+    pub agent: Option<String>,
+    /// Only these models, comma-separated
+    #[arg(long, value_name = "NAMES")]
+    pub model: Option<String>,
+    /// Only these hosts, comma-separated
+    #[arg(long, value_name = "HOSTS")]
+    pub host: Option<String>,
+    /// Only these tools, comma-separated
+    #[arg(long, value_name = "TOOLS")]
+    pub tool: Option<String>,
+    /// How to print it
+    #[command(flatten)]
+    pub format: FormatArgs,
+}
+
+/// Flags of `gaps`.
+#[derive(Debug, Args)]
+pub(crate) struct GapArgs {
+    /// When; the last 24 hours
+    #[command(flatten)]
+    pub range: RangeArgs,
+    /// How many at the most, the newest [default: 1000]
+    #[arg(long, value_name = "N")]
+    pub limit: Option<String>,
+    /// Only these hosts, comma-separated
+    #[arg(long, value_name = "HOSTS")]
+    pub host: Option<String>,
+    /// How to print it
+    #[command(flatten)]
+    pub format: FormatArgs,
+}
+
+/// What a table shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Metric {
+    /// CPU in percent of one core, averages
+    Cpu,
+    /// Memory, averages
+    Mem,
+    /// Network counters and rates
+    Net,
+    /// Disk counters and rates
+    Disk,
+}
+
+/// A question and how its answer is printed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Asked {
+    /// What about.
+    pub topic: Topic,
+    /// The flags that were given.
+    pub parameters: Vec<(String, String)>,
+    /// The columns of a table; JSON and CSV have all.
+    pub columns: Vec<&'static str>,
+    /// How to print it.
+    pub format: Format,
+}
+
+impl QueryCommand {
+    /// What it asks.
+    #[must_use]
+    pub(crate) fn asked(&self) -> Asked {
+        match self {
+            Self::Agents(AgentsCommand::Cpu(args)) => args.asked(Metric::Cpu),
+            Self::Agents(AgentsCommand::Mem(args)) => args.asked(Metric::Mem),
+            Self::Agents(AgentsCommand::Net(args)) => args.asked(Metric::Net),
+            Self::Agents(AgentsCommand::Disk(args)) => args.asked(Metric::Disk),
+            Self::Agents(AgentsCommand::Latest(args)) => {
+                let head = ["agent_name", "host", "time", "role", "tool", "runtime", "state"];
+                let columns = [&head[..], &["cpu_percent", "mem_used_bytes", "mem_percent"]].concat();
+                asked(Topic::Latest, columns, args.format, [args.range.given(), args.filter.given()].concat())
+            }
+            Self::Agents(AgentsCommand::Summary(args)) => {
+                let agent = ("agent".to_owned(), args.agent.clone());
+                let parameters = [args.range.given(), vec![agent]].concat();
+                asked(Topic::Summary, Topic::Summary.columns().to_vec(), args.format, parameters)
+            }
+            Self::Agents(AgentsCommand::States(args)) => {
+                let columns = vec!["time", "agent_name", "host", "state", "role", "tool", "runtime"];
+                let parameters = [args.range.given(), args.filter.given(), given([("limit", &args.limit)])];
+                asked(Topic::States, columns, args.format, parameters.concat())
+            }
+            Self::System(args) => {
+                let own = [("interval", &args.interval), ("system", &args.system), ("host", &args.host)];
+                let columns = [&["time", "system_name", "host"][..], shown(args.metric)].concat();
+                asked(Topic::System, columns, args.format, [args.range.given(), given(own)].concat())
+            }
+            Self::Channels(args) => {
+                let own = [("interval", &args.interval), ("channel", &args.channel), ("host", &args.host)];
+                let columns = Topic::Channels.columns().to_vec();
+                asked(Topic::Channels, columns, args.format, [args.range.given(), given(own)].concat())
+            }
+            Self::Tokens(args) => args.asked(),
+            Self::Gaps(args) => {
+                let own = [("limit", &args.limit), ("host", &args.host)];
+                let columns = Topic::Gaps.columns().to_vec();
+                asked(Topic::Gaps, columns, args.format, [args.range.given(), given(own)].concat())
+            }
+        }
+    }
+}
+
+impl AgentSeriesArgs {
+    fn asked(&self, metric: Metric) -> Asked {
+        let columns = [&["time", "agent_name", "host", "state"][..], shown(metric)].concat();
+        let parameters = [self.range.given(), given([("interval", &self.interval)]), self.filter.given()];
+        asked(Topic::Agents, columns, self.format, parameters.concat())
+    }
+}
+
+impl TokenArgs {
+    fn asked(&self) -> Asked {
+        let mut parameters = self.range.given();
+        parameters.extend(given([
+            ("interval", &self.interval),
+            ("by", &self.by),
+            ("agent", &self.agent),
+            ("model", &self.model),
+            ("host", &self.host),
+            ("tool", &self.tool),
+        ]));
+        if self.day {
+            let zone = self.tz.clone().or_else(query::local_zone).unwrap_or_else(|| "UTC".to_owned());
+            parameters.extend([("day".to_owned(), "true".to_owned()), ("tz".to_owned(), zone)]);
+        }
+        // NOTE: what rows do not tell apart is an empty column.
+        let is_shown = |column: &&str| match (*column, self.by.as_deref()) {
+            (_, None) => true,
+            ("agent_name", Some(by)) => by.split(',').any(|key| key == "agent"),
+            ("model" | "host", Some(by)) => by.split(',').any(|key| key == *column),
+            _ => true,
+        };
+        let columns = Topic::Tokens.columns().iter().copied().filter(is_shown).collect();
+        asked(Topic::Tokens, columns, self.format, parameters)
+    }
+}
+
+impl RangeArgs {
+    fn given(&self) -> Vec<(String, String)> {
+        given([("from", &self.from), ("to", &self.to)])
+    }
+}
+
+impl AgentFilterArgs {
+    fn given(&self) -> Vec<(String, String)> {
+        given([
+            ("agent", &self.agent),
+            ("role", &self.role),
+            ("tool", &self.tool),
+            ("runtime", &self.runtime),
+            ("state", &self.state),
+            ("host", &self.host),
+        ])
+    }
+}
+
+fn asked(
+    topic: Topic,
+    columns: Vec<&'static str>,
+    format: FormatArgs,
+    parameters: Vec<(String, String)>,
+) -> Asked {
+    Asked { topic, parameters, columns, format: format.format }
+}
+
+fn given<const N: usize>(flags: [(&str, &Option<String>); N]) -> Vec<(String, String)> {
+    let flags = flags.into_iter();
+    flags.filter_map(|(name, text)| Some((name.to_owned(), text.clone()?))).collect()
+}
+
+const fn shown(metric: Metric) -> &'static [&'static str] {
+    match metric {
+        Metric::Cpu => &["cpu_percent"],
+        Metric::Mem => &["mem_used_bytes", "mem_limit_bytes", "mem_percent"],
+        Metric::Net => &["net_rx_bytes", "net_tx_bytes", "net_rx_per_second", "net_tx_per_second"],
+        Metric::Disk => {
+            &["disk_read_bytes", "disk_write_bytes", "disk_read_per_second", "disk_write_per_second"]
+        }
+    }
+}

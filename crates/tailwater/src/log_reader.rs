@@ -1,0 +1,222 @@
+//! The log as a reader: the same questions as the database answers, for when there is none, or it is away.
+//!
+//! The index by time says which positions may hold events of the range; those are read and folded. What is
+//! acknowledged and not yet durable is waited for, so that an answer has all that was told to be there.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use event::wire::Decoded;
+use event::{Event, Kind, Position, Stretch, TokenUsage};
+use eventlog::{EventLog, ReadLimits};
+use query::fold::{
+    AgentLatestFold, AgentSeriesFold, AgentStatesFold, AgentSummaryFold, ChannelSeriesFold, GapsFold,
+    SystemSeriesFold, TokenSeriesFold,
+};
+use query::{
+    AgentLatest, AgentRow, AgentSeries, AgentStates, AgentSummary, ChannelRow, ChannelSeries, GapRow, Gaps,
+    ReadError, ReadErrorKind, Reader, StateRow, SystemRow, SystemSeries, TimeRange, TokenRow, TokenSeries,
+};
+use usage::prices::Prices;
+
+use crate::failure::chain;
+
+/// How much is read at once: a millisecond or two of work.
+const LIMITS: ReadLimits = ReadLimits { events_max: 4_096, bytes_max: usize::MAX };
+/// How long one answer may take, as for a statement of the database.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
+/// The most events that one answer is folded from: a few hundred bytes of memory each.
+const EVENTS_MAX: u64 = 2_000_000;
+
+/// Answers from a log.
+#[derive(Clone)]
+pub(crate) struct LogReader {
+    log: EventLog,
+    prices: Arc<Prices>,
+}
+
+impl LogReader {
+    /// A reader of this log, which computes costs by these prices.
+    #[must_use]
+    pub(crate) fn new(log: EventLog, prices: Arc<Prices>) -> Self {
+        Self { log, prices }
+    }
+
+    /// Folds the events of these kinds and times on a thread that may block.
+    async fn fold<A: Send + 'static>(
+        &self,
+        range: TimeRange,
+        kinds: &'static [Kind],
+        answer: impl FnOnce(Scan<'_>) -> Result<A, ReadError> + Send + 'static,
+    ) -> Result<A, ReadError> {
+        let head = self.log.ends().next.before();
+        if head >= Position::FIRST {
+            let durable = tokio::time::timeout(DEADLINE, self.log.wait_durable(head)).await;
+            durable.map_err(|_| late())?.map_err(|error| unreadable(&error))?;
+        }
+        let (log, prices) = (self.log.clone(), Arc::clone(&self.prices));
+        let work = move || {
+            let host = log.info().host.to_string();
+            answer(Scan { log: &log, prices: &prices, host: &host, range, kinds })
+        };
+        tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| {
+            Err(ReadError::new(ReadErrorKind::Fatal, "the log's reader panicked").caused_by(error))
+        })
+    }
+}
+
+/// What one answer is made of.
+struct Scan<'a> {
+    log: &'a EventLog,
+    prices: &'a Prices,
+    /// Where events lie that name no host.
+    host: &'a str,
+    range: TimeRange,
+    kinds: &'static [Kind],
+}
+
+impl Scan<'_> {
+    /// What a call costs where nobody reported it.
+    fn computed_cost(&self, usage: &TokenUsage) -> Option<f64> {
+        self.prices.computed_cost(usage)
+    }
+
+    /// Hands over each event of the range and of these kinds, in the order of the positions.
+    fn each(&self, mut take: impl FnMut(&Event)) -> Result<(), ReadError> {
+        let began = Instant::now();
+        let times = eventlog::TimeRange { from: self.range.from(), to: self.range.to().plus_micros(-1) };
+        let runs = self.log.runs_between(times, self.kinds).map_err(|error| unreadable(&error))?;
+        let (mut folded, mut stretch) = (0, Stretch::NOTHING);
+        for (lo, hi) in runs {
+            let mut at = lo;
+            while at <= hi {
+                stretch = self.log.read_again(at, LIMITS, stretch).map_err(|error| unreadable(&error))?;
+                let entries = match &stretch {
+                    Stretch::Hole(hole) => {
+                        at = hole.hi.next();
+                        continue;
+                    }
+                    Stretch::Events(entries) => entries,
+                };
+                let Some(last) = entries.last() else { break };
+                at = last.position.next();
+                for entry in entries.iter().filter(|entry| entry.position <= hi) {
+                    if let Decoded::Event(event) = &entry.event
+                        && self.range.contains(event.time())
+                        && self.kinds.contains(&event.kind())
+                    {
+                        folded += 1;
+                        take(event);
+                    }
+                }
+                check(folded, began)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn check(folded: u64, began: Instant) -> Result<(), ReadError> {
+    if folded > EVENTS_MAX {
+        let message = format!(
+            "the range has more than {EVENTS_MAX} events, which the log cannot fold at once: take a shorter one, or ask \
+             with a database"
+        );
+        return Err(ReadError::new(ReadErrorKind::Invalid, message));
+    }
+    if began.elapsed() > DEADLINE { Err(late()) } else { Ok(()) }
+}
+
+fn late() -> ReadError {
+    let message = format!("the log gave no answer within {} s: take a shorter range", DEADLINE.as_secs());
+    ReadError::new(ReadErrorKind::Unavailable, message)
+}
+
+fn unreadable(error: &eventlog::ReadError) -> ReadError {
+    let kind = match error {
+        eventlog::ReadError::Failed | eventlog::ReadError::Closed => ReadErrorKind::Unavailable,
+        _ => ReadErrorKind::Fatal,
+    };
+    ReadError::new(kind, chain(error))
+}
+
+/// Makes the events of one kind rows: a fold that takes them one by one, and gives them at the end.
+macro_rules! folded {
+    ($self:ident, $request:ident, $range:expr, $kind:ident, $fold:ident) => {{
+        let request = $request.clone();
+        $self
+            .fold($range, &[Kind::$kind], move |scan| {
+                let mut fold = $fold::new(&request, scan.host);
+                scan.each(|event| {
+                    if let Event::$kind(it) = event {
+                        fold.push(it);
+                    }
+                })?;
+                Ok(fold.finish())
+            })
+            .await
+    }};
+}
+
+impl Reader for LogReader {
+    async fn system_series(&self, request: &SystemSeries) -> Result<Vec<SystemRow>, ReadError> {
+        folded!(self, request, request.buckets.range(), SystemSample, SystemSeriesFold)
+    }
+
+    async fn agent_series(&self, request: &AgentSeries) -> Result<Vec<AgentRow>, ReadError> {
+        folded!(self, request, request.buckets.range(), AgentSample, AgentSeriesFold)
+    }
+
+    async fn agent_latest(&self, request: &AgentLatest) -> Result<Vec<AgentRow>, ReadError> {
+        folded!(self, request, request.range, AgentSample, AgentLatestFold)
+    }
+
+    async fn agent_summary(
+        &self,
+        agent_name: &str,
+        range: TimeRange,
+    ) -> Result<Option<AgentSummary>, ReadError> {
+        let agent_name = agent_name.to_owned();
+        self.fold(range, &[Kind::AgentSample, Kind::TokenUsage], move |scan| {
+            let pricing = |usage: &TokenUsage, _: &str| scan.computed_cost(usage);
+            let mut fold = AgentSummaryFold::new(&agent_name, range, scan.host, &pricing);
+            scan.each(|event| match event {
+                Event::AgentSample(sample) => fold.push(sample),
+                Event::TokenUsage(usage) => fold.push_usage(usage),
+                _ => {}
+            })?;
+            Ok(fold.finish())
+        })
+        .await
+    }
+
+    async fn channel_series(&self, request: &ChannelSeries) -> Result<Vec<ChannelRow>, ReadError> {
+        folded!(self, request, request.buckets.range(), ChannelSample, ChannelSeriesFold)
+    }
+
+    async fn token_series(&self, request: &TokenSeries) -> Result<Vec<TokenRow>, ReadError> {
+        let request = request.clone();
+        self.fold(request.cut.range(), &[Kind::TokenUsage], move |scan| {
+            let pricing = |usage: &TokenUsage, _: &str| scan.computed_cost(usage);
+            let mut fold = TokenSeriesFold::new(&request, scan.host, &pricing);
+            scan.each(|event| {
+                if let Event::TokenUsage(usage) = event {
+                    fold.push(usage);
+                }
+            })?;
+            Ok(fold.finish())
+        })
+        .await
+    }
+
+    async fn agent_states(&self, request: &AgentStates) -> Result<Vec<StateRow>, ReadError> {
+        folded!(self, request, request.range, AgentState, AgentStatesFold)
+    }
+
+    async fn gaps(&self, request: &Gaps) -> Result<Vec<GapRow>, ReadError> {
+        folded!(self, request, request.range, Gap, GapsFold)
+    }
+}
+
+#[cfg(test)]
+mod tests;
