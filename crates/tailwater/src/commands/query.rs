@@ -74,9 +74,10 @@ fn print(asked: &Asked, answer: &Value, question: &Question) -> Result<(), Failu
     };
     match asked.format {
         Format::Json if !(rows.is_empty() && answer.is_null()) => output::json(answer)?,
-        Format::Csv => sheet(rows, asked.topic.columns(), exact).print(Format::Csv)?,
+        Format::Csv => sheet(rows, asked.topic.columns(), |_, value| exact(value)).print(Format::Csv)?,
         Format::Table if answer.is_object() => {
-            let cells = |column: &&'static str| ((*column).to_owned(), for_people(field(answer, column)));
+            let cells =
+                |column: &&'static str| ((*column).to_owned(), for_people(column, field(answer, column)));
             Sheet::of_fields(asked.columns.iter().map(cells).collect()).print(Format::Table)?;
         }
         Format::Table if !rows.is_empty() => sheet(rows, &asked.columns, for_people).print(Format::Table)?,
@@ -93,8 +94,8 @@ fn print(asked: &Asked, answer: &Value, question: &Question) -> Result<(), Failu
     }
 }
 
-fn sheet(rows: &[Value], columns: &[&str], cell: fn(&Value) -> String) -> Sheet {
-    let cells = |row: &Value| columns.iter().map(|column| cell(field(row, column))).collect();
+fn sheet(rows: &[Value], columns: &[&str], cell: fn(&str, &Value) -> String) -> Sheet {
+    let cells = |row: &Value| columns.iter().map(|column| cell(column, field(row, column))).collect();
     Sheet {
         columns: columns.iter().map(|column| (*column).to_owned()).collect(),
         rows: rows.iter().map(cells).collect(),
@@ -116,11 +117,12 @@ fn exact(value: &Value) -> String {
     }
 }
 
-/// The same, but numbers have two digits behind the point.
-fn for_people(value: &Value) -> String {
-    match value {
-        Value::Number(number) if number.is_f64() => format!("{:.2}", number.as_f64().unwrap_or_default()),
-        other => exact(other),
+/// The same, but numbers have two digits behind the point, and dollars four: a short call costs less than a cent.
+fn for_people(column: &str, value: &Value) -> String {
+    match value.as_f64() {
+        Some(number) if value.is_f64() && column.ends_with("_usd") => format!("{number:.4}"),
+        Some(number) if value.is_f64() => format!("{number:.2}"),
+        _ => exact(value),
     }
 }
 
@@ -132,15 +134,16 @@ mod tests {
 
     #[test]
     fn cells_are_found_in_rows_and_in_what_is_nested() {
-        let row = json!({"agent_name": "a", "cpu": {"avg_percent": 1.234}, "network": null, "count": 7});
+        let row = json!({"agent_name": "a", "cpu": {"avg_percent": 1.234}, "network": null, "count": 7, "cost_usd": 0.00071});
         let check = |column: &str, exactly: &str, told: &str| {
             assert_eq!(exact(field(&row, column)), exactly, "{column}");
-            assert_eq!(for_people(field(&row, column)), told, "{column}");
+            assert_eq!(for_people(column, field(&row, column)), told, "{column}");
         };
         check("agent_name", "a", "a");
         check("cpu.avg_percent", "1.234", "1.23");
         check("network.rx_bytes", "", "");
         check("count", "7", "7");
+        check("cost_usd", "0.00071", "0.0007");
         check("absent", "", "");
     }
 }
