@@ -73,8 +73,9 @@ async fn follow(
         holder.close().await?;
         begin = match told {
             Ok(told) => Begin::At(told.next_position),
-            // NOTE: a daemon that is ending takes connections for a moment, and lets go of them without a word.
-            Err(failure) if failure.is_lost && is_silent => begin,
+            // NOTE: a daemon that is ending takes connections for a moment, and lets go of them without a word; or it is
+            // gone before it is asked.
+            Err(failure) if is_silent && (failure.is_lost || is_daemon && has_gone(config).await?) => begin,
             Err(failure) => return Err(failure),
         };
         output::notice(if is_daemon {
@@ -84,6 +85,10 @@ async fn follow(
         });
         holder = next_daemon(config).await?;
     }
+}
+
+async fn has_gone(config: &Config) -> Result<bool, Failure> {
+    Ok(Holder::find_daemon(config).await?.is_none())
 }
 
 /// Waits for a daemon, for as long as it takes.
