@@ -60,6 +60,24 @@ impl EventLog {
     }
 }
 
+impl EventLog {
+    /// The earliest time of an event that is there, by the index; `None` when there is none.
+    ///
+    /// # Errors
+    /// When fjall cannot read the index.
+    pub fn earliest(&self) -> Result<Option<Time>, ReadError> {
+        let engine = self.engine()?;
+        let mut least = None;
+        for guard in engine.blocks.iter() {
+            let (key, value) = guard.into_inner().map_err(ReadError::of_meta)?;
+            let block = key_position(&key).and_then(|first| Block::decode(first, &value));
+            let span = block.and_then(|block| block.whole_span());
+            least = [least, span.map(|span| span.least)].into_iter().flatten().min();
+        }
+        Ok(least.map(Time::from_micros))
+    }
+}
+
 /// Runs of positions, neighbours joined.
 #[derive(Debug, Default)]
 struct Runs {

@@ -63,7 +63,7 @@ pub use days::{Days, local_zone};
 pub use error::{ReadError, ReadErrorKind, RequestError};
 pub use filter::{AgentFilter, Names, SystemFilter};
 pub use interval::Interval;
-pub use question::{Answer, Question, Topic};
+pub use question::{Answer, Question, Topic, csv_cell};
 pub use reader::Reader;
 pub use records::{AgentStates, GapRow, Gaps, Limit, StateRow};
 pub use request::{AgentLatest, AgentSeries, SystemSeries};

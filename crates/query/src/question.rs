@@ -176,6 +176,42 @@ impl Question {
     }
 }
 
+impl Answer {
+    /// The rows as CSV (RFC 4180) with a line of names; what is not known is empty.
+    #[must_use]
+    pub fn to_csv(&self) -> String {
+        match self {
+            Self::System(rows) => csv(rows),
+            Self::Agents(rows) => csv(rows),
+            Self::Summary(summary) => csv(summary.as_deref().map(std::slice::from_ref).unwrap_or_default()),
+            Self::Channels(rows) => csv(rows),
+            Self::Tokens(rows) => csv(rows),
+            Self::States(rows) => csv(rows),
+            Self::Gaps(rows) => csv(rows),
+        }
+    }
+}
+
+fn csv<R: Row>(rows: &[R]) -> String {
+    let mut text = R::COLUMNS.join(",") + "\r\n";
+    for row in rows {
+        let cells: Vec<String> = row.values().map(|value| csv_cell(&value.to_string())).collect();
+        text.push_str(&cells.join(","));
+        text.push_str("\r\n");
+    }
+    text
+}
+
+/// A cell of CSV (RFC 4180), in quotes where it must be.
+#[must_use]
+pub fn csv_cell(text: &str) -> String {
+    if text.contains([',', '"', '\n', '\r']) {
+        format!("\"{}\"", text.replace('"', "\"\""))
+    } else {
+        text.to_owned()
+    }
+}
+
 /// `day=true` cuts by days of the time zone `tz`, `interval=all` not at all, any other interval into buckets.
 fn cut<'a>(get: impl Fn(&str) -> Option<&'a str>, range: TimeRange) -> Result<Cut, RequestError> {
     let is_daily = match get("day") {
@@ -257,6 +293,12 @@ mod tests {
         let json = |answer: &Answer| serde_json::to_string(answer).unwrap();
         assert_eq!(json(&Answer::Gaps(Vec::new())), "[]");
         assert_eq!(json(&Answer::Summary(None)), "null");
+        let row = ChannelRow { channel_name: "a,\"b\"".into(), member_count: None, ..ChannelRow::default() };
+        let csv = Answer::Channels(vec![row]).to_csv();
+        let expected = "time,channel_name,message_count,member_count,reaction_count,host\r\n\
+                        1970-01-01T00:00:00.000000Z,\"a,\"\"b\"\"\",0,,0,\r\n";
+        assert_eq!(csv, expected);
+        assert_eq!(Answer::Summary(None).to_csv().lines().count(), 1);
         assert!(json(&Answer::Channels(vec![ChannelRow::default()])).starts_with("[{\"time\":"));
     }
 }

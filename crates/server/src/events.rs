@@ -34,7 +34,7 @@ pub(crate) async fn post<I: Intake>(
     let kept = if events.is_empty() {
         Accepted::default()
     } else {
-        app.intake.append(events, Teller::Caller).await?
+        app.backend.append(events, Teller::Caller).await?
     };
     app.counters.events.add(kept.accepted);
     let answer = Accepted { skipped: (invalid == Invalid::Skip).then_some(skipped), ..kept };

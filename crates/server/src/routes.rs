@@ -14,14 +14,16 @@ use crate::body::Memory;
 use crate::intake::Intake;
 use crate::problem::Problem;
 use crate::rates::Rates;
+use crate::reads::Reads;
 use crate::settings::Settings;
 use crate::tally::Counters;
 use crate::unpack::unpack;
-use crate::{events, guard, otlp};
+use crate::{answers, events, guard, otlp};
 
 /// What every request may use.
 pub(crate) struct App<I> {
-    pub(crate) intake: I,
+    /// Where events go, and answers come from.
+    pub(crate) backend: I,
     pub(crate) memory: Memory,
     pub(crate) rates: Rates,
     pub(crate) counters: Counters,
@@ -32,15 +34,26 @@ pub(crate) struct App<I> {
 pub(crate) struct Client(pub(crate) IpAddr);
 
 impl<I: Intake> App<I> {
-    pub(crate) fn new(intake: I, settings: &Settings) -> Arc<Self> {
+    pub(crate) fn new(backend: I, settings: &Settings) -> Arc<Self> {
         let (memory, rates) = (Memory::new(settings), Rates::new(settings.rate));
-        Arc::new(Self { intake, memory, rates, counters: Counters::default() })
+        Arc::new(Self { backend, memory, rates, counters: Counters::default() })
     }
 }
 
 /// All routes.
-pub(crate) fn router<I: Intake>(app: &Arc<App<I>>) -> Router {
-    Router::new()
+pub(crate) fn router<I: Intake + Reads>(app: &Arc<App<I>>) -> Router {
+    let reads = answers::PATHS.iter().fold(Router::new(), |router, (path, topic)| {
+        router.route(
+            path,
+            get(|app: State<Arc<App<I>>>, request: Request| answers::topic(app, *topic, request)),
+        )
+    });
+    reads
+        .route("/api/agents/stats/summary/{name}", get(answers::summary::<I>))
+        .route("/api/stats/summary", get(answers::workspace::<I>))
+        .route("/api/status", get(answers::status::<I>))
+        .route("/metrics", get(answers::metrics::<I>))
+        .route("/readyz", get(answers::ready::<I>))
         .route("/api/events", post(events::post::<I>))
         .route("/v1/logs", post(otlp::logs::<I>))
         .route("/v1/metrics", post(otlp::metrics::<I>))

@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::intake::Intake;
+use crate::reads::Reads;
 use crate::routes::{App, Client, router};
 use crate::settings::Settings;
 use crate::tally::Tally;
@@ -29,11 +30,17 @@ pub struct Server<I> {
     settings: Settings,
 }
 
-impl<I: Intake> Server<I> {
-    /// A server in front of who keeps events.
+impl<I: Intake + Reads> Server<I> {
+    /// A server in front of who keeps events and answers questions.
     #[must_use]
-    pub fn new(intake: I, settings: Settings) -> Self {
-        Self { app: App::new(intake, &settings), settings }
+    pub fn new(backend: I, settings: Settings) -> Self {
+        Self { app: App::new(backend, &settings), settings }
+    }
+
+    /// Where events go, and answers come from.
+    #[must_use]
+    pub fn backend(&self) -> &I {
+        &self.app.backend
     }
 
     /// What it has done so far.

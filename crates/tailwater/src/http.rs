@@ -7,24 +7,18 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use eventlog::{AppendError, Batch};
 use serde::{Deserialize, Serialize};
-use server::{Accepted, Intake, IntakeError, Server, Settings, Tally, Teller};
+use server::{Server, Settings, Tally};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use crate::backend::Backend;
 use crate::config::HttpServing;
-use crate::failure::chain;
-use crate::service;
+use crate::service::Service;
 
 /// How long until a port that was taken is tried again.
 const LISTEN_PAUSE: Duration = Duration::from_secs(10);
-
-/// How long a client should wait while the queue to the disk is full; it drains in a moment.
-const QUEUE_WAIT: Duration = Duration::from_secs(1);
-/// How long a client should wait while the log has no room, or has failed: it looks again about as often.
-const LOG_WAIT: Duration = Duration::from_secs(10);
 
 /// The `ingest` object of `status`. Other tools build on it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -48,7 +42,7 @@ impl Default for IngestObject {
 
 /// The HTTP server of the daemon.
 pub(crate) struct Http {
-    server: Server<LogIntake>,
+    server: Server<Backend>,
     listening: Mutex<Listening>,
 }
 
@@ -61,18 +55,20 @@ enum Listening {
 
 impl Http {
     /// Binds its address, which may fail: then it is tried again while the server runs.
-    pub(crate) async fn bind(
-        serving: HttpServing,
-        intake: service::Intake,
-    ) -> (Arc<Self>, Option<TcpListener>) {
+    pub(crate) async fn bind(serving: HttpServing, backend: Backend) -> (Arc<Self>, Option<TcpListener>) {
         let settings = Settings { rate: serving.rate, ..Settings::default() };
-        let server = Server::new(LogIntake(intake), settings);
+        let server = Server::new(backend, settings);
         let wanted = serving.listen;
         let (listening, listener) = match listen(wanted).await {
             Ok((address, listener)) => (Listening::At(address), Some(listener)),
             Err(error) => (Listening::Waiting { wanted, error: error.to_string() }, None),
         };
         (Arc::new(Self { server, listening: Mutex::new(listening) }), listener)
+    }
+
+    /// Tells who holds the log, and so knows how all is doing.
+    pub(crate) fn is_held_by(&self, holder: &Arc<Service>) {
+        self.server.backend().is_held_by(Arc::downgrade(holder));
     }
 
     /// Serves until told to stop, and ends what is under way.
@@ -141,86 +137,4 @@ impl Http {
 async fn listen(address: SocketAddr) -> io::Result<(SocketAddr, TcpListener)> {
     let listener = TcpListener::bind(address).await?;
     Ok((listener.local_addr()?, listener))
-}
-
-/// The log, as the server sees it.
-struct LogIntake(service::Intake);
-
-impl Intake for LogIntake {
-    async fn append(&self, events: Vec<event::Event>, teller: Teller) -> Result<Accepted, IntakeError> {
-        let teller = match teller {
-            Teller::Caller => eventlog::Teller::Anybody,
-            Teller::Telemetry => eventlog::Teller::Telemetry,
-        };
-        let offered = events.len() as u64;
-        let (intake, batch) = (self.0.clone(), Batch { events, teller, ..Batch::default() });
-        let appended = tokio::task::spawn_blocking(move || intake.append(batch)).await;
-        let outcome = appended.unwrap_or(Err(AppendError::Closed)).map_err(|error| intake_error(&error))?;
-        Ok(service::accepted(offered, &outcome))
-    }
-}
-
-fn intake_error(error: &AppendError) -> IntakeError {
-    let unavailable = |fate: &str, retry_after| IntakeError::Unavailable {
-        reason: format!("{}; {fate}", chain(error)),
-        retry_after,
-    };
-    let invalid = |index: usize, field, problem| IntakeError::Invalid { index, field, problem };
-    match error {
-        AppendError::Invalid { index, invalid: why } => invalid(*index, Some(why.field), why.to_string()),
-        AppendError::TooLarge { index, bytes, most } => {
-            invalid(*index, None, format!("has {bytes} bytes, the most is {most}"))
-        }
-        AppendError::Encode { index, reason } => invalid(*index, None, reason.clone()),
-        AppendError::Full { .. } => unavailable("nothing was recorded", QUEUE_WAIT),
-        AppendError::NoRoom(_) | AppendError::Closed => unavailable("nothing was recorded", LOG_WAIT),
-        // NOTE: a failed fsync leaves open what of it is on the disk; recovery decides.
-        AppendError::Failed(_) => unavailable("this request was not acknowledged", LOG_WAIT),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use event::{AgentSample, HostName};
-    use eventlog::{Bounds, EventLog, WhenFull};
-    use sampler::Registry;
-
-    use super::*;
-
-    #[test]
-    fn what_a_client_can_mend_is_told_apart_from_what_it_must_wait_for() {
-        let too_large = AppendError::TooLarge { index: 3, bytes: 70_000, most: 65_536 };
-        let problem = "has 70000 bytes, the most is 65536".to_owned();
-        assert_eq!(intake_error(&too_large), IntakeError::Invalid { index: 3, field: None, problem });
-        for (error, wait) in [(AppendError::Full { queued: 9 }, QUEUE_WAIT), (AppendError::Closed, LOG_WAIT)]
-        {
-            let IntakeError::Unavailable { reason, retry_after } = intake_error(&error) else {
-                panic!("{error} passes by itself")
-            };
-            assert_eq!(retry_after, wait);
-            assert_eq!(reason, format!("{error}; nothing was recorded"));
-        }
-    }
-    #[tokio::test]
-    async fn a_log_at_its_bound_asks_clients_to_wait_and_keeps_nothing_of_what_it_refused() {
-        let dir = tempfile::tempdir().unwrap();
-        let bounds = Bounds { max_bytes: 1, when_full: WhenFull::Refuse, ..Bounds::default() };
-        let settings = eventlog::Settings { bounds, ..eventlog::Settings::default() };
-        let log = EventLog::open(dir.path(), &HostName::new("here").unwrap(), settings).unwrap();
-        let intake = LogIntake(service::Intake::new(log.clone(), Registry::default()));
-        let time = "2026-01-02T03:04:05Z".parse().unwrap();
-        let sample = AgentSample { time, agent_name: "zen".into(), ..AgentSample::default() };
-        let mut taken = 0;
-        let refusal = loop {
-            let events = vec![event::Event::AgentSample(sample.clone()); 10];
-            match intake.append(events, Teller::Caller).await {
-                Ok(accepted) => taken += accepted.accepted,
-                Err(error) => break error,
-            }
-            assert!(taken < 1_000, "the bound was not kept");
-        };
-        let IntakeError::Unavailable { reason, retry_after } = refusal else { panic!("{refusal:?}") };
-        assert!(reason.contains("log.max_bytes") && reason.ends_with("nothing was recorded"), "{reason}");
-        assert_eq!((retry_after, log.stat().unwrap().events), (LOG_WAIT, taken));
-    }
 }

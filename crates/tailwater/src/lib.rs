@@ -5,11 +5,13 @@
 
 mod access;
 mod adapter;
+mod backend;
 mod cli;
 mod commands;
 pub mod config;
 mod control;
 mod doctor;
+mod facade;
 mod failure;
 mod gate;
 mod http;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use event::wire::Decoded;
-use event::{Event, Kind, Position, Stretch, TokenUsage};
+use event::{Event, Kind, Position, Stretch, Text, Time, TokenUsage};
 use eventlog::{EventLog, ReadLimits};
 use query::fold::{
     AgentLatestFold, AgentSeriesFold, AgentStatesFold, AgentSummaryFold, ChannelSeriesFold, GapsFold,
@@ -17,6 +17,7 @@ use query::{
     AgentLatest, AgentRow, AgentSeries, AgentStates, AgentSummary, ChannelRow, ChannelSeries, GapRow, Gaps,
     ReadError, ReadErrorKind, Reader, StateRow, SystemRow, SystemSeries, TimeRange, TokenRow, TokenSeries,
 };
+use tokio::task::JoinError;
 use usage::prices::Prices;
 
 use crate::failure::chain;
@@ -42,6 +43,18 @@ impl LogReader {
         Self { log, prices }
     }
 
+    /// The earliest time of which the log has something, and the host that it is of.
+    ///
+    /// # Errors
+    /// When the log's index cannot be read.
+    pub(crate) async fn covers(&self) -> Result<(Option<Time>, Vec<Text>), ReadError> {
+        let log = self.log.clone();
+        let work = move || log.earliest().map_err(|error| unreadable(&error));
+        let earliest =
+            tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| Err(panicked(error)))?;
+        Ok((earliest, vec![Text::new(self.log.info().host.as_str())]))
+    }
+
     /// Folds the events of these kinds and times on a thread that may block.
     async fn fold<A: Send + 'static>(
         &self,
@@ -59,9 +72,7 @@ impl LogReader {
             let host = log.info().host.to_string();
             answer(Scan { log: &log, prices: &prices, host: &host, range, kinds })
         };
-        tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| {
-            Err(ReadError::new(ReadErrorKind::Fatal, "the log's reader panicked").caused_by(error))
-        })
+        tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| Err(panicked(error)))
     }
 }
 
@@ -125,6 +136,10 @@ fn check(folded: u64, began: Instant) -> Result<(), ReadError> {
         return Err(ReadError::new(ReadErrorKind::Invalid, message));
     }
     if began.elapsed() > DEADLINE { Err(late()) } else { Ok(()) }
+}
+
+fn panicked(error: JoinError) -> ReadError {
+    ReadError::new(ReadErrorKind::Fatal, "the log's reader panicked").caused_by(error)
 }
 
 fn late() -> ReadError {

@@ -108,14 +108,7 @@ pub(crate) fn harmless(text: &str) -> String {
 
 /// One line of CSV (RFC 4180).
 pub(crate) fn csv_line(cells: &[String]) -> String {
-    let quoted = |cell: &String| {
-        if cell.contains([',', '"', '\n', '\r']) {
-            format!("\"{}\"", cell.replace('"', "\"\""))
-        } else {
-            cell.clone()
-        }
-    };
-    cells.iter().map(quoted).collect::<Vec<_>>().join(",")
+    cells.iter().map(|cell| query::csv_cell(cell)).collect::<Vec<_>>().join(",")
 }
 
 /// Bytes for people.

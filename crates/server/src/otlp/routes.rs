@@ -40,7 +40,7 @@ async fn take_logs<I: Intake>(
     let events: Vec<Event> = std::mem::take(&mut logs.usage).into_iter().map(Event::TokenUsage).collect();
     let usage = events.len() as u64;
     if usage > 0 {
-        app.intake.append(events, Teller::Telemetry).await?;
+        app.backend.append(events, Teller::Telemetry).await?;
     }
     app.counters.otlp_logs.add(1);
     app.counters.otlp_log_records.add(logs.records);

@@ -7,8 +7,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use event::{Event, Position};
+use query::{Question, ReadError, ReadErrorKind, WorkspaceStats};
 use serde_json::Value;
-use server::{Accepted, Intake, IntakeError, Server, Settings, Tally, Teller};
+use server::{Accepted, Answered, Intake, IntakeError, Reads, Server, Settings, Tally, Teller};
 use tokio::runtime::Runtime;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -23,6 +24,11 @@ pub struct Fake {
     pub permits: Arc<Semaphore>,
     /// Gets a permit for each append that has begun.
     pub begun: Arc<Semaphore>,
+    /// What was asked.
+    pub asked: Arc<Mutex<Vec<Question>>>,
+    /// What is answered to the next question.
+    pub answer: Arc<Mutex<Option<Result<Answered, ReadError>>>>,
+    pub ailment: Arc<Mutex<Option<String>>>,
 }
 
 impl Intake for Fake {
@@ -38,6 +44,31 @@ impl Intake for Fake {
         kept.extend(events.into_iter().map(|event| (event, teller)));
         let last_position = Some(first.plus(accepted).before().0);
         Ok(Accepted { accepted, first_position: Some(first.0), last_position, known: 0, skipped: None })
+    }
+}
+
+/// What it answers is what it was asked, and what a test says.
+impl Reads for Fake {
+    async fn ask(&self, question: &Question) -> Result<Answered, ReadError> {
+        self.asked.lock().unwrap().push(question.clone());
+        let answer = self.answer.lock().unwrap().take();
+        answer.unwrap_or_else(|| Err(ReadError::new(ReadErrorKind::Unavailable, "nobody is there")))
+    }
+
+    async fn workspace(&self) -> Result<WorkspaceStats, ReadError> {
+        Ok(WorkspaceStats::default())
+    }
+
+    async fn status(&self) -> Result<Value, ReadError> {
+        Ok(serde_json::json!({"log": {}}))
+    }
+
+    async fn metrics(&self) -> Result<String, ReadError> {
+        Ok("tailwater_build_info 1\n".to_owned())
+    }
+
+    async fn ailment(&self) -> Result<Option<String>, ReadError> {
+        Ok(self.ailment.lock().unwrap().clone())
     }
 }
 
@@ -64,6 +95,9 @@ impl Running {
             refusal: Arc::default(),
             permits: Arc::new(Semaphore::new(1_000)),
             begun: Arc::new(Semaphore::new(0)),
+            asked: Arc::default(),
+            answer: Arc::default(),
+            ailment: Arc::default(),
         };
         let server = Arc::new(Server::new(fake.clone(), settings));
         let stop = CancellationToken::new();
@@ -102,6 +136,15 @@ impl Running {
         Answer::of(request.send(body).expect("an answer"))
     }
 
+    /// Asks with these headers.
+    pub fn get(&self, path: &str, headers: &[(&str, &str)]) -> Answer {
+        let mut request = agent().get(self.url(path));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        Answer::of(request.call().expect("an answer"))
+    }
+
     /// Posts events of this media type.
     pub fn events(&self, media_type: &str, body: &str) -> Answer {
         self.post("/api/events", &[("content-type", media_type)], body.as_bytes())
@@ -132,6 +175,7 @@ pub struct Answer {
     pub status: u16,
     pub media_type: String,
     pub retry_after: Option<u64>,
+    pub headers: Vec<(String, String)>,
     pub body: Vec<u8>,
 }
 
@@ -142,9 +186,22 @@ impl Answer {
         Self {
             status: response.status().as_u16(),
             media_type: header("content-type").unwrap_or_default(),
+            headers: response
+                .headers()
+                .iter()
+                .map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned()))
+                .collect(),
             retry_after: header("retry-after").map(|seconds| seconds.parse().expect("seconds")),
             body: response.body_mut().read_to_vec().unwrap(),
         }
+    }
+
+    pub fn header(&self, name: &str) -> Option<String> {
+        self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone())
+    }
+
+    pub fn text(&self) -> &str {
+        std::str::from_utf8(&self.body).expect("text")
     }
 
     pub fn json(&self) -> Value {

@@ -95,6 +95,16 @@ impl TimescaleReader {
         self.pool.close().await;
     }
 
+    /// Asks whether the server answers, and nothing else.
+    ///
+    /// # Errors
+    /// Why not.
+    pub async fn ping(&self) -> Result<(), ReadError> {
+        let mut connection =
+            self.connection().await.map_err(|error| failure::read_error(&self.url, error))?;
+        connection.ping().await.map_err(|error| failure::read_error(&self.url, error))
+    }
+
     /// Runs one statement in a transaction and gives its rows.
     async fn rows(&self, request: Request<'_>) -> Result<Vec<PgRow>, ReadError> {
         let mut connection =

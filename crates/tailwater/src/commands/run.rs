@@ -15,11 +15,14 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::access::{HELD_PAUSE, OpenFailure, Opened, open_log, this_host};
+use crate::backend::Backend;
 use crate::config::{Config, TranscriptSampling};
 use crate::control::client::Client;
 use crate::control::server;
+use crate::facade::Facade;
 use crate::failure::{Failure, chain};
 use crate::http::Http;
+use crate::log_reader::LogReader;
 use crate::output;
 use crate::prices::Known;
 use crate::projection;
@@ -50,7 +53,12 @@ pub(crate) async fn run(config: &Config) -> Result<(), Failure> {
     let registry = agents.registry.clone();
     let mut samplers = build_samplers(config, &registry)?;
     let (http, bound) = match config.http {
-        Some(serving) => Some(Http::bind(serving, Intake::new(log.clone(), registry.clone())).await).unzip(),
+        Some(serving) => {
+            let intake = Intake::new(log.clone(), registry.clone());
+            let reader = LogReader::new(log.clone(), Arc::new(Known::of(&config.data_dir).prices));
+            let backend = Backend::new(intake, Facade::new(reader, config.database.as_ref()));
+            Some(Http::bind(serving, backend).await).unzip()
+        }
         None => (None, None),
     };
     announce(config, &log, &mut samplers, http.as_deref())?;
@@ -68,7 +76,11 @@ pub(crate) async fn run(config: &Config) -> Result<(), Failure> {
     let _hangs = AbortOnDropHandle::new(tokio::spawn(watch::tell_hangs(statuses.clone())));
     let opened = Opened { log: log.clone(), usage };
     let service = Service::of_daemon(opened, projecting, (statuses, agents), config).with_http(http.clone());
-    let clients = tokio::spawn(server::serve(listener, Arc::new(service), stop.clone()));
+    let service = Arc::new(service);
+    if let Some(http) = &http {
+        http.is_held_by(&service);
+    }
+    let clients = tokio::spawn(server::serve(listener, service, stop.clone()));
     let serving = http.map(|http| http.start(bound.flatten(), stop.clone()));
     stop.cancelled().await;
     tracing::info!("stopping");

@@ -139,7 +139,7 @@ impl StatusAnswer {
 }
 
 impl Service {
-    pub(super) async fn status(&self) -> Result<StatusAnswer, Failure> {
+    pub(crate) async fn status(&self) -> Result<StatusAnswer, Failure> {
         let stat = self.stat().await?;
         let mut samplers = Vec::with_capacity(self.samplers.len());
         for sampler in &self.samplers {
@@ -158,7 +158,7 @@ impl Service {
         })
     }
 
-    pub(super) async fn metrics(&self) -> Result<MetricsAnswer, Failure> {
+    pub(crate) async fn metrics(&self) -> Result<MetricsAnswer, Failure> {
         let status = self.status().await?;
         let samplers: Vec<SamplerStatus> = self.samplers.iter().map(StatusHandle::get).collect();
         let text = metrics::render(&Snapshot { status: &status, samplers: &samplers })?;
