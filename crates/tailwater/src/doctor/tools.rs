@@ -6,7 +6,7 @@
 
 use std::fs;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use sampler::transcripts::{Home, of_environment};
@@ -59,29 +59,36 @@ pub(super) fn transcripts(subject: &Subject) -> Vec<Finding> {
 }
 
 fn transcripts_in(tool: Tool, folder: &Path) -> Finding {
-    const CHECK: &str = "source.transcripts";
     let place = format!("{}, {}", label(tool), folder.display());
     match walk(tool, folder) {
-        Ok(found) => {
-            let more = if found.is_all { "" } else { " or more" };
-            let files = counted(found.files, "transcript");
-            Finding::ok(CHECK, format!("{place}: {files}, {}{more}", bytes(found.bytes)))
-        }
-        Err(error) => Finding::warning(
-            CHECK,
-            format!("{place}: {error}"),
-            "run tailwater as the user who owns them, or let it read them",
-        ),
+        Ok(found) => walked(&place, &found),
+        Err(error) => not_read(format!("{place}: {error}")),
     }
 }
 
+fn walked(place: &str, found: &Walked) -> Finding {
+    let more = if found.is_all { "" } else { " or more" };
+    let told = format!("{place}: {}, {}{more}", counted(found.files, "transcript"), bytes(found.bytes));
+    match &found.hidden {
+        None => Finding::ok("source.transcripts", told),
+        Some((first, error)) => not_read(format!("{told}; {} cannot be read: {error}", first.display())),
+    }
+}
+
+fn not_read(found: String) -> Finding {
+    let mend = "run tailwater as the user who owns them, or let it read them";
+    Finding::warning("source.transcripts", found, mend)
+}
+
 /// What a walk has met.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default)]
 struct Walked {
     files: u64,
     bytes: u64,
     entries: u64,
     is_all: bool,
+    /// The first folder that could not be looked into.
+    hidden: Option<(PathBuf, io::Error)>,
 }
 
 /// Counts the transcripts below a folder, within bounds; links are not followed.
@@ -102,7 +109,11 @@ fn walk(tool: Tool, folder: &Path) -> io::Result<Walked> {
         let Ok(entry) = entry else { continue };
         let Ok(metadata) = entry.metadata() else { continue };
         if metadata.is_dir() {
-            folders.extend(fs::read_dir(entry.path()));
+            match fs::read_dir(entry.path()) {
+                Ok(entries) => folders.push(entries),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => walked.hidden = walked.hidden.take().or_else(|| Some((entry.path(), error))),
+            }
         } else if tool.is_transcript(&entry.path()) {
             walked.files += 1;
             walked.bytes += metadata.len();
@@ -201,12 +212,20 @@ mod tests {
         fs::write(deep.join("agent-1.jsonl"), "123").unwrap();
         fs::write(deep.join("notes.txt"), "1").unwrap();
         std::os::unix::fs::symlink(dir.path(), deep.join("round")).unwrap();
-        let walked = walk(Tool::Claude, dir.path()).unwrap();
-        assert_eq!(walked, Walked { files: 2, bytes: 8, entries: 7, is_all: true });
+        let met = walk(Tool::Claude, dir.path()).unwrap();
+        assert_eq!(
+            (met.files, met.bytes, met.entries, met.is_all, met.hidden.is_none()),
+            (2, 8, 7, true, true)
+        );
         assert!(walk(Tool::Claude, &dir.path().join("no")).is_err());
         let told = transcripts_in(Tool::Claude, dir.path());
         assert!(told.sign == Sign::Ok && told.found.ends_with("2 transcripts, 8 B"), "{told:?}");
         assert_eq!(transcripts_in(Tool::Codex, &dir.path().join("no")).sign, Sign::Warning);
+        let hidden = Some((deep.clone(), io::Error::from(io::ErrorKind::PermissionDenied)));
+        let told = walked("here", &Walked { files: 1, hidden, ..Walked::default() });
+        let says =
+            format!("here: 1 transcript, 0 B or more; {} cannot be read: permission denied", deep.display());
+        assert_eq!((told.sign, told.found.as_str()), (Sign::Warning, says.as_str()));
     }
 
     #[test]
