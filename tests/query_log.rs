@@ -41,7 +41,7 @@ fn events() -> String {
 
 const QUESTIONS: [&[&str]; 11] = [
     &["agents", "cpu"],
-    &["agents", "net", "--interval", "1h", "--agent", "zen,other"],
+    &["agents", "net", "--interval", "1h", "--agent", "zen,other", "--fill"],
     &["agents", "latest"],
     &["agents", "summary", "zen"],
     &["agents", "states"],

@@ -70,6 +70,16 @@ impl Buckets {
         self.number(last).abs_diff(self.number(self.range.from())) + 1
     }
 
+    /// The start of each bucket that the range touches, in order.
+    pub fn starts(self) -> impl Iterator<Item = Time> {
+        let (first, micros) = (self.start_of(self.range.from()), self.interval.micros());
+        (0_i64..).map(move |number| first.plus_micros(number.saturating_mul(micros))).take(self.count_usize())
+    }
+
+    fn count_usize(self) -> usize {
+        usize::try_from(self.count()).unwrap_or(usize::MAX)
+    }
+
     const fn number(self, time: Time) -> i64 {
         time.micros().saturating_sub(Self::ORIGIN.micros()).div_euclid(self.interval.micros())
     }

@@ -5,6 +5,7 @@ use event::limits::NAME_BYTES_MAX;
 use serde::{Deserialize, Serialize};
 
 use crate::error::RequestError;
+use crate::fill::{Bucket, Fill, fill};
 use crate::filter::check_name;
 use crate::{
     AgentFilter, AgentLatest, AgentRow, AgentSeries, AgentStates, AgentSummary, Buckets, ChannelFilter,
@@ -39,11 +40,13 @@ impl Topic {
     #[must_use]
     pub const fn parameters(self) -> &'static [&'static str] {
         match self {
-            Self::System => &["from", "to", "interval", "system", "host"],
-            Self::Agents => &["from", "to", "interval", "agent", "role", "tool", "runtime", "host", "state"],
+            Self::System => &["from", "to", "interval", "fill", "system", "host"],
+            Self::Agents => {
+                &["from", "to", "interval", "fill", "agent", "role", "tool", "runtime", "host", "state"]
+            }
             Self::Latest => &["from", "to", "agent", "role", "tool", "runtime", "host", "state"],
             Self::Summary => &["from", "to", "agent"],
-            Self::Channels => &["from", "to", "interval", "channel", "host"],
+            Self::Channels => &["from", "to", "interval", "fill", "channel", "host"],
             Self::Tokens => &["from", "to", "interval", "day", "tz", "by", "agent", "model", "host", "tool"],
             Self::States => &["from", "to", "limit", "agent", "role", "tool", "runtime", "host", "state"],
             Self::Gaps => &["from", "to", "limit", "host"],
@@ -69,9 +72,9 @@ impl Topic {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Question {
     /// Systems over time.
-    System(SystemSeries),
+    System(SystemSeries, Fill),
     /// Agents over time.
-    Agents(AgentSeries),
+    Agents(AgentSeries, Fill),
     /// The newest sample of each agent.
     Latest(AgentLatest),
     /// All that the agents of one name did.
@@ -82,7 +85,7 @@ pub enum Question {
         range: TimeRange,
     },
     /// Channels over time.
-    Channels(ChannelSeries),
+    Channels(ChannelSeries, Fill),
     /// Tokens and their cost over time.
     Tokens(TokenSeries),
     /// What agents said of themselves.
@@ -129,18 +132,23 @@ impl Question {
         let day =
             || TimeRange::parse_looking_back(get("from"), get("to"), now, AgentLatest::LOOK_BACK_SECONDS);
         let buckets = || Buckets::new(range()?, Interval::parse(get("interval"))?);
+        let fill = match truth(get, "fill")? {
+            true => Fill::Empty,
+            false => Fill::Nothing,
+        };
         Ok(match topic {
             Topic::System => {
-                Self::System(SystemSeries { buckets: buckets()?, filter: SystemFilter::parse(get)? })
+                Self::System(SystemSeries { buckets: buckets()?, filter: SystemFilter::parse(get)? }, fill)
             }
             Topic::Agents => {
-                Self::Agents(AgentSeries { buckets: buckets()?, filter: AgentFilter::parse(get)? })
+                Self::Agents(AgentSeries { buckets: buckets()?, filter: AgentFilter::parse(get)? }, fill)
             }
             Topic::Latest => Self::Latest(AgentLatest { range: day()?, filter: AgentFilter::parse(get)? }),
             Topic::Summary => Self::Summary { agent_name: one_agent(get("agent"))?, range: range()? },
-            Topic::Channels => {
-                Self::Channels(ChannelSeries { buckets: buckets()?, filter: ChannelFilter::parse(get)? })
-            }
+            Topic::Channels => Self::Channels(
+                ChannelSeries { buckets: buckets()?, filter: ChannelFilter::parse(get)? },
+                fill,
+            ),
             Topic::Tokens => {
                 let (by, filter) = (Groups::parse(get("by"))?, TokenFilter::parse(get)?);
                 Self::Tokens(TokenSeries { cut: cut(get, range()?)?, by, filter })
@@ -162,13 +170,19 @@ impl Question {
     /// As for [`Reader::system_series`].
     pub async fn ask(&self, reader: &impl Reader) -> Result<Answer, ReadError> {
         Ok(match self {
-            Self::System(request) => Answer::System(reader.system_series(request).await?),
-            Self::Agents(request) => Answer::Agents(reader.agent_series(request).await?),
+            Self::System(request, wanted) => {
+                Answer::System(filled(reader.system_series(request).await?, request.buckets, *wanted)?)
+            }
+            Self::Agents(request, wanted) => {
+                Answer::Agents(filled(reader.agent_series(request).await?, request.buckets, *wanted)?)
+            }
             Self::Latest(request) => Answer::Agents(reader.agent_latest(request).await?),
             Self::Summary { agent_name, range } => {
                 Answer::Summary(reader.agent_summary(agent_name, *range).await?.map(Box::new))
             }
-            Self::Channels(request) => Answer::Channels(reader.channel_series(request).await?),
+            Self::Channels(request, wanted) => {
+                Answer::Channels(filled(reader.channel_series(request).await?, request.buckets, *wanted)?)
+            }
             Self::Tokens(request) => Answer::Tokens(reader.token_series(request).await?),
             Self::States(request) => Answer::States(reader.agent_states(request).await?),
             Self::Gaps(request) => Answer::Gaps(reader.gaps(request).await?),
@@ -214,11 +228,7 @@ pub fn csv_cell(text: &str) -> String {
 
 /// `day=true` cuts by days of the time zone `tz`, `interval=all` not at all, any other interval into buckets.
 fn cut<'a>(get: impl Fn(&str) -> Option<&'a str>, range: TimeRange) -> Result<Cut, RequestError> {
-    let is_daily = match get("day") {
-        None | Some("false") => false,
-        Some("true") => true,
-        Some(other) => return Err(RequestError::new("day", format!("{other:?} is neither true nor false"))),
-    };
+    let is_daily = truth(&get, "day")?;
     if !is_daily && get("tz").is_some() {
         return Err(RequestError::new("tz", "is for days: say day=true, or leave it out"));
     }
@@ -228,6 +238,21 @@ fn cut<'a>(get: impl Fn(&str) -> Option<&'a str>, range: TimeRange) -> Result<Cu
         (false, Some("all")) => Cut::Whole(range),
         (false, interval) => Cut::Buckets(Buckets::new(range, Interval::parse(interval)?)?),
     })
+}
+
+fn filled<B: Bucket>(rows: Vec<B>, buckets: Buckets, wanted: Fill) -> Result<Vec<B>, ReadError> {
+    match wanted {
+        Fill::Nothing => Ok(rows),
+        Fill::Empty => fill(rows, buckets),
+    }
+}
+
+fn truth<'a>(get: impl Fn(&str) -> Option<&'a str>, name: &'static str) -> Result<bool, RequestError> {
+    match get(name) {
+        None | Some("false") => Ok(false),
+        Some("true") => Ok(true),
+        Some(other) => Err(RequestError::new(name, format!("{other:?} is neither true nor false"))),
+    }
 }
 
 /// A name as it is, commas and all.
@@ -249,7 +274,8 @@ mod tests {
 
     #[test]
     fn each_topic_is_asked_with_its_parameters() {
-        let Ok(Question::Agents(agents)) = parse(Topic::Agents, &[("agent", "a,b"), ("interval", "1h")])
+        let Ok(Question::Agents(agents, Fill::Nothing)) =
+            parse(Topic::Agents, &[("agent", "a,b"), ("interval", "1h")])
         else {
             panic!("agents")
         };

@@ -4,7 +4,7 @@
 mod support;
 
 use event::Time;
-use query::{Answer, ChannelRow, Cut, Names, Question, ReadError, ReadErrorKind};
+use query::{Answer, ChannelRow, Cut, Fill, Names, Question, ReadError, ReadErrorKind};
 use serde_json::json;
 use server::{Answered, Source};
 use support::Running;
@@ -33,11 +33,13 @@ fn each_path_of_the_go_package_asks_its_question() {
     for metric in ["cpu", "mem", "net", "disk"] {
         let system = asked(&running, &format!("/api/system/stats/{metric}?system=db&from=-1h&interval=1m"));
         assert!(
-            matches!(&system, Question::System(it) if it.filter.system_name == Names::only(["db"])),
+            matches!(&system, Question::System(it, Fill::Nothing) if it.filter.system_name == Names::only(["db"])),
             "{system:?}"
         );
         let agents = asked(&running, &format!("/api/agents/stats/{metric}?agent=a%2Cb&state=idle"));
-        assert!(matches!(&agents, Question::Agents(it) if it.filter.agent_name == Names::only(["a", "b"])));
+        assert!(
+            matches!(&agents, Question::Agents(it, _) if it.filter.agent_name == Names::only(["a", "b"]))
+        );
     }
     for path in ["tokens", "cost"] {
         let question =
@@ -47,8 +49,10 @@ fn each_path_of_the_go_package_asks_its_question() {
     assert!(matches!(asked(&running, "/api/agents/stats/latest"), Question::Latest(_)));
     assert!(matches!(asked(&running, "/api/agents/stats/states?limit=5"), Question::States(_)));
     for path in ["messages", "members", "reactions"] {
-        assert!(matches!(asked(&running, &format!("/api/channels/stats/{path}")), Question::Channels(_)));
+        assert!(matches!(asked(&running, &format!("/api/channels/stats/{path}")), Question::Channels(..)));
     }
+    let filled = asked(&running, "/api/channels/stats/messages?fill=true");
+    assert!(matches!(filled, Question::Channels(_, Fill::Empty)), "{filled:?}");
     assert!(matches!(asked(&running, "/api/gaps?host=h"), Question::Gaps(_)));
     let summary = asked(&running, "/api/agents/stats/summary/a%2Fb%20%C3%A9?from=-1d");
     assert!(

@@ -71,6 +71,9 @@ pub(crate) struct AgentSeriesArgs {
     /// The length of a bucket: 30s, 5m, 1h, 1d, … [default: 5m]
     #[arg(long, value_name = "LENGTH")]
     pub interval: Option<String>,
+    /// Rows for empty buckets too
+    #[arg(long)]
+    pub fill: bool,
     /// Which agents
     #[command(flatten)]
     pub filter: AgentFilterArgs,
@@ -158,6 +161,9 @@ pub(crate) struct SystemArgs {
     /// The length of a bucket: 30s, 5m, 1h, 1d, … [default: 5m]
     #[arg(long, value_name = "LENGTH")]
     pub interval: Option<String>,
+    /// Rows for empty buckets too
+    #[arg(long)]
+    pub fill: bool,
     /// Only these systems, comma-separated
     #[arg(long, value_name = "NAMES")]
     pub system: Option<String>,
@@ -178,6 +184,9 @@ pub(crate) struct ChannelArgs {
     /// The length of a bucket: 30s, 5m, 1h, 1d, … [default: 5m]
     #[arg(long, value_name = "LENGTH")]
     pub interval: Option<String>,
+    /// Rows for empty buckets too
+    #[arg(long)]
+    pub fill: bool,
     /// Only these channels, comma-separated
     #[arg(long, value_name = "NAMES")]
     pub channel: Option<String>,
@@ -294,12 +303,14 @@ impl QueryCommand {
             Self::System(args) => {
                 let own = [("interval", &args.interval), ("system", &args.system), ("host", &args.host)];
                 let columns = [&["time", "system_name", "host"][..], shown(args.metric)].concat();
-                asked(Topic::System, columns, args.format, [args.range.given(), given(own)].concat())
+                let parameters = [args.range.given(), given(own), filled(args.fill)].concat();
+                asked(Topic::System, columns, args.format, parameters)
             }
             Self::Channels(args) => {
                 let own = [("interval", &args.interval), ("channel", &args.channel), ("host", &args.host)];
                 let columns = Topic::Channels.columns().to_vec();
-                asked(Topic::Channels, columns, args.format, [args.range.given(), given(own)].concat())
+                let parameters = [args.range.given(), given(own), filled(args.fill)].concat();
+                asked(Topic::Channels, columns, args.format, parameters)
             }
             Self::Tokens(args) => args.asked(),
             Self::Gaps(args) => {
@@ -314,7 +325,8 @@ impl QueryCommand {
 impl AgentSeriesArgs {
     fn asked(&self, metric: Metric) -> Asked {
         let columns = [&["time", "agent_name", "host", "state"][..], shown(metric)].concat();
-        let parameters = [self.range.given(), given([("interval", &self.interval)]), self.filter.given()];
+        let interval = given([("interval", &self.interval)]);
+        let parameters = [self.range.given(), interval, filled(self.fill), self.filter.given()];
         asked(Topic::Agents, columns, self.format, parameters.concat())
     }
 }
@@ -377,6 +389,10 @@ fn asked(
 fn given<const N: usize>(flags: [(&str, &Option<String>); N]) -> Vec<(String, String)> {
     let flags = flags.into_iter();
     flags.filter_map(|(name, text)| Some((name.to_owned(), text.clone()?))).collect()
+}
+
+fn filled(is_wanted: bool) -> Vec<(String, String)> {
+    if is_wanted { vec![("fill".to_owned(), "true".to_owned())] } else { Vec::new() }
 }
 
 const fn shown(metric: Metric) -> &'static [&'static str] {
