@@ -74,6 +74,16 @@ fn latest(data: &Path, name: &str) -> Option<Value> {
     lines.lines().rev().map(event).find(is_it)
 }
 
+/// The number that stands before this word. NOTE: a container that another test has labelled is everybody's.
+fn told(text: &str, word: &str) -> u64 {
+    let words: Vec<&str> = text.split([' ', ',', '\n']).filter(|word| !word.is_empty()).collect();
+    let number = words
+        .windows(2)
+        .find(|pair| pair[1].trim_end_matches('s') == word)
+        .and_then(|pair| pair[0].parse().ok());
+    number.unwrap_or_else(|| panic!("no number of {word}s in {text}"))
+}
+
 #[test]
 fn containers_are_recorded_told_and_examined() {
     let Some(docker) = Docker::find() else { return };
@@ -87,7 +97,7 @@ fn containers_are_recorded_told_and_examined() {
         let output = daemon.output();
         output.contains("ask it").then_some(output)
     });
-    assert!(said.contains("running, 2 agents, 1 system"), "{said}");
+    assert!(told(&said, "agent") >= 2 && told(&said, "system") >= 1, "{said}");
 
     let burner =
         eventually("CPU of a1", || latest(&data, "a1").filter(|row| row["cpu_percent"].as_f64() > Some(0.0)));
@@ -108,7 +118,11 @@ fn containers_are_recorded_told_and_examined() {
     let finding =
         findings.as_array().unwrap().iter().find(|it| it["check"] == "source.docker").cloned().unwrap();
     assert_eq!(finding["sign"], "ok", "{finding}");
-    assert!(finding["found"].as_str().unwrap().contains("of which run 1 agent and 1 system"), "{finding}");
+    let found = finding["found"].as_str().unwrap();
+    assert!(
+        found.contains("of which run ") && told(found, "agent") >= 1 && told(found, "system") >= 1,
+        "{finding}"
+    );
     let (status, output) = daemon.stop();
     assert!(status.success() && !output.contains("WARN"), "{output}");
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use axum::extract::{Path, Request, State};
-use axum::http::header::{ACCEPT, CONTENT_TYPE, VARY};
+use axum::http::header::{ACCEPT, CONTENT_ENCODING, CONTENT_TYPE, VARY};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use event::Time;
@@ -12,6 +12,7 @@ use query::{Answer, Question, ReadError, ReadErrorKind, RequestError, Topic};
 use serde::Serialize;
 
 use crate::intake::Intake;
+use crate::media;
 use crate::problem::Problem;
 use crate::reads::{Answered, Reads};
 use crate::routes::{App, blocking};
@@ -39,6 +40,9 @@ pub(crate) const PATHS: [(&str, Topic); 16] = [
 const SOURCE: HeaderName = HeaderName::from_static("tailwater-source");
 const COVERS_FROM: HeaderName = HeaderName::from_static("tailwater-covers-from");
 const COVERS_HOSTS: HeaderName = HeaderName::from_static("tailwater-covers-hosts");
+
+/// Shorter answers are not packed: they fit into a packet as they are.
+const PACKED_BYTES_MIN: usize = 1_024;
 
 /// How an answer is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,9 +112,15 @@ async fn answer<B: Intake + Reads>(
         let detail = format!("no sample and no call of an agent {agent_name:?} in this range");
         return Err(Problem::new(StatusCode::NOT_FOUND, detail));
     }
-    let body = blocking(move || match form {
-        Form::Json => serde_json::to_vec(&answer).unwrap_or_default(),
-        Form::Csv => answer.to_csv().into_bytes(),
+    let may_pack = media::takes_gzip(headers);
+    let body = blocking(move || {
+        let plain = match form {
+            Form::Json => serde_json::to_vec(&answer).unwrap_or_default(),
+            Form::Csv => answer.to_csv().into_bytes(),
+        };
+        let packed =
+            (may_pack && plain.len() >= PACKED_BYTES_MIN).then(|| media::gzip(&plain).ok()).flatten();
+        packed.map_or((plain, false), |packed| (packed, true))
     });
     let media_type = match form {
         Form::Json => "application/json",
@@ -118,7 +128,7 @@ async fn answer<B: Intake + Reads>(
     };
     let mut headers = HeaderMap::new();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
-    headers.insert(VARY, HeaderValue::from_static("accept"));
+    headers.insert(VARY, HeaderValue::from_static("accept, accept-encoding"));
     headers.insert(SOURCE, HeaderValue::from_static(source.as_str()));
     let told = |text: &str| HeaderValue::from_str(text).ok();
     if let Some(from) = covers_from.and_then(|from| told(&from.to_string())) {
@@ -128,7 +138,11 @@ async fn answer<B: Intake + Reads>(
     if let Some(hosts) = told(&covers_hosts.join(", ")).filter(|hosts| !hosts.is_empty()) {
         headers.insert(COVERS_HOSTS, hosts);
     }
-    Ok((headers, body.await?).into_response())
+    let (body, is_packed) = body.await?;
+    if is_packed {
+        headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    }
+    Ok((headers, body).into_response())
 }
 
 /// The parameters of a query string, decoded, in their order.

@@ -1,7 +1,11 @@
 //! The encodings of bodies: what their headers say they are.
 
-use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
+use std::io::Write;
+
+use axum::http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use axum::http::{HeaderMap, StatusCode};
+use flate2::Compression;
+use flate2::write::GzEncoder;
 
 use crate::problem::Problem;
 
@@ -28,7 +32,46 @@ pub(crate) fn check_packing(headers: &HeaderMap) -> Result<(), Problem> {
     Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail))
 }
 
+/// Whether an answer may be packed by gzip: it is named, and not by a weight of 0.
+pub(crate) fn takes_gzip(headers: &HeaderMap) -> bool {
+    let values = headers.get_all(ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok());
+    values.flat_map(|text| text.split(',')).any(|coding| {
+        let (name, weight) = coding.split_once(';').unwrap_or((coding, ""));
+        let weight = weight.trim().strip_prefix("q=").map_or(Ok(1.0), |weight| weight.trim().parse::<f32>());
+        name.trim().eq_ignore_ascii_case("gzip") && weight.is_ok_and(|weight| weight > 0.0)
+    })
+}
+
+/// Packs an answer by gzip.
+pub(crate) fn gzip(bytes: &[u8]) -> std::io::Result<Vec<u8>> {
+    let mut packer = GzEncoder::new(Vec::with_capacity(bytes.len() / 4), Compression::fast());
+    packer.write_all(bytes)?;
+    packer.finish()
+}
+
 /// How many bytes the body has, if that is said.
 pub(crate) fn announced_bytes(headers: &HeaderMap) -> Option<u64> {
     headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn gzip_is_taken_when_it_is_named() {
+        let check = |accepted: &'static str, expected: bool| {
+            let headers = HeaderMap::from_iter([(ACCEPT_ENCODING, HeaderValue::from_static(accepted))]);
+            assert_eq!(takes_gzip(&headers), expected, "{accepted}");
+        };
+        for accepted in ["gzip", "br, GZIP;q=0.5", "deflate,gzip ; q=1"] {
+            check(accepted, true);
+        }
+        for accepted in ["", "br", "gzip;q=0", "gzip;q=no", "x-gzip-not", "*"] {
+            check(accepted, false);
+        }
+        assert!(!takes_gzip(&HeaderMap::new()));
+    }
 }

@@ -82,6 +82,37 @@ fn an_answer_tells_where_it_is_from_and_comes_as_json_or_csv() {
 }
 
 #[test]
+fn a_long_answer_is_packed_for_who_takes_that_and_every_answer_says_what_it_is_not() {
+    let running = Running::new();
+    let raw = |accepted: &str, count: usize| {
+        let row = ChannelRow { channel_name: "general".into(), ..ChannelRow::default() };
+        let answer = Answered { answer: Answer::Channels(vec![row; count]), ..rows() };
+        *running.fake.answer.lock().unwrap() = Some(Ok(answer));
+        let path = "/api/channels/stats/messages";
+        running.raw(
+            format!("GET {path} HTTP/1.1\r\nhost: localhost\r\naccept-encoding: {accepted}\r\nconnection: close\r\n\r\n")
+                .as_bytes(),
+        )
+    };
+    let is_packed = |answer: &str| answer.to_ascii_lowercase().contains("\r\ncontent-encoding: gzip\r\n");
+    let (long, packed) = (raw("identity", 1_000), raw("br, gzip", 1_000));
+    assert!(!is_packed(&long) && is_packed(&packed) && packed.len() < long.len() / 10, "{}", packed.len());
+    assert!(!is_packed(&raw("gzip", 1)), "a short one is not");
+    for path in ["/api/gaps", "/healthz", "/nothing"] {
+        let answer = running.get(path, &[]);
+        let header = |name: &str| answer.header(name).unwrap_or_default();
+        assert!(header("content-security-policy").contains("default-src 'none'"), "{answer:?}");
+        assert_eq!(
+            (header("x-content-type-options"), header("cache-control")),
+            ("nosniff".into(), "no-store".into())
+        );
+    }
+    *running.fake.answer.lock().unwrap() = Some(Ok(rows()));
+    let unpacked = running.get("/api/channels/stats/messages", &[("accept-encoding", "gzip")]);
+    assert_eq!(unpacked.json()[0]["message_count"], 3);
+}
+
+#[test]
 fn what_cannot_be_answered_is_a_problem_that_says_why() {
     let running = Running::new();
     let check = |path: &str, status: u16, says: &str, field: Option<&str>| {
