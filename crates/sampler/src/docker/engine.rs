@@ -167,6 +167,8 @@ impl DockerEngine {
                 return Look::Gone;
             }
             (Err(Refusal::Failed(error)), _) => return Look::Failed(error),
+            // NOTE: so the engine answers when the container goes while it is asked.
+            (Ok(stats), _) if stats.trim_ascii().is_empty() => return Look::Gone,
             (Ok(stats), life) => (stats, life),
         };
         match stats::parse(stats.as_bytes()) {

@@ -196,16 +196,25 @@ fn an_odd_field_and_a_life_that_is_not_told_cost_themselves() {
 fn one_that_goes_after_the_list_has_stopped() {
     let home = tempfile::tempdir().unwrap();
     let socket = home.path().join("d.sock");
-    let mut sampler = sampler(patient(&socket));
-    {
-        let _fake = with_odd(&socket, good);
-        assert_eq!(sampler.good_pass().names(), ["a", "zen"]);
-    }
-    let _fake = with_odd(&socket, |_| Reply::Status(404, r#"{"message": "No such container: ida"}"#));
-    let told = sampler.good_pass();
-    assert_eq!(told.agent("a").state, State::Stopped);
-    assert_eq!(told.numbers("a").cpu_percent, Some(0.0));
-    assert_eq!(sampler.good_pass().names(), ["zen"]);
+    let check = |gone: fn(&str) -> Reply| {
+        let mut sampler = sampler(patient(&socket));
+        {
+            let _fake = with_odd(&socket, good);
+            assert_eq!(sampler.good_pass().names(), ["a", "zen"]);
+        }
+        let _fake = with_odd(&socket, gone);
+        let told = sampler.good_pass();
+        assert_eq!(told.agent("a").state, State::Stopped);
+        assert_eq!(told.numbers("a").cpu_percent, Some(0.0));
+        assert_eq!(sampler.good_pass().names(), ["zen"]);
+    };
+    check(|_| Reply::Status(404, r#"{"message": "No such container: ida"}"#));
+    // In the middle of its numbers it is a 200 with nothing in it.
+    check(
+        |path| {
+            if path.contains("/stats") { Reply::Json(String::new()) } else { Reply::Json("{}".to_owned()) }
+        },
+    );
 }
 
 #[test]
