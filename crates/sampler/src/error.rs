@@ -114,6 +114,15 @@ pub(crate) fn in_one_line(error: &dyn std::error::Error) -> String {
     line
 }
 
+/// The first of some problems, and how many more there are; `None` when there are none.
+pub(crate) fn in_short(problems: &[String]) -> Option<String> {
+    let first = problems.first()?;
+    Some(match problems.len() - 1 {
+        0 => first.clone(),
+        more => format!("{first}; and {more} more"),
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

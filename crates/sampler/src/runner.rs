@@ -4,7 +4,7 @@ use std::error::Error;
 
 use event::{Event, Gap, HostName, Sink, SinkError, Text, Time, limits};
 
-use crate::error::in_one_line;
+use crate::error::{in_one_line, in_short};
 use crate::refusals::{Lost, Refusals};
 use crate::{Activity, Clock, ClockStep, Pass, SampleError, Sampler, SamplerState, Stamps, StatusHandle};
 
@@ -128,7 +128,7 @@ impl Runner {
                     Activity::Sampled => SamplerState::Ok,
                     Activity::Idle => SamplerState::Idle,
                 };
-                match summary(problems) {
+                match in_short(problems) {
                     Some(problems) => (state, Health::Partial, Some(problems)),
                     None => (state, Health::Good, None),
                 }
@@ -208,15 +208,6 @@ fn described(event: &Event) -> String {
     };
     let shown: String = name.chars().take(NAME_CHARS_MAX).collect();
     format!("the {} of {shown:?}", event.kind())
-}
-
-/// The problems in one line; `None` when there are none.
-fn summary(problems: &[String]) -> Option<String> {
-    let first = problems.first()?;
-    Some(match problems.len() - 1 {
-        0 => first.clone(),
-        more => format!("{first}; and {more} more"),
-    })
 }
 
 #[cfg(test)]

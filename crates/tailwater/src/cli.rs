@@ -1,5 +1,6 @@
 //! The command line.
 
+mod asked;
 mod doctor;
 mod log;
 mod migrate;
@@ -17,11 +18,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::{Origin, Overrides};
 
+pub(crate) use asked::Asked;
 pub(crate) use doctor::DoctorArgs;
 pub(crate) use log::{ExportArgs, ImportArgs, LogCommand, TailArgs, TrimArgs};
 pub(crate) use migrate::MigrateArgs;
 pub(crate) use quarantine::{DropArgs, ListArgs, QuarantineCommand, RetryArgs, ShowArgs, WhichArgs};
-pub(crate) use query::{Asked, QueryCommand};
+pub(crate) use query::QueryCommand;
 pub(crate) use record::{EventFlags, RecordArgs};
 pub(crate) use replay::ReplayArgs;
 pub(crate) use stats::StatsArgs;

@@ -35,8 +35,9 @@ pub(crate) fn lines(text: &str) -> Result<(), Failure> {
 
 /// Tells a person something beside the answer.
 pub(crate) fn notice(text: &str) {
-    // NOTE: a standard error that is closed cannot be told of.
-    let _ = writeln!(io::stderr().lock(), "{text}");
+    // NOTE: it may quote what an engine or a database has said. A standard error that is closed cannot be told of.
+    let shown: Vec<String> = text.split('\n').map(harmless).collect();
+    let _ = writeln!(io::stderr().lock(), "{}", shown.join("\n"));
 }
 
 /// Prints an answer as JSON in one line.

@@ -15,7 +15,7 @@ use super::log::TranscriptLog;
 use super::scan::{Found, Scan};
 use super::tailer::{Parts, Tailer, Turn};
 use super::watch::{Changes, SystemWatch, Watch, WatchError, Watches};
-use crate::error::in_one_line;
+use crate::error::{in_one_line, in_short};
 use crate::pace::Stop;
 use crate::{Clock, PaceError, PacedSampler, Registry, SamplerState, StatusHandle};
 
@@ -89,6 +89,13 @@ enum Start {
     Over,
 }
 
+/// Whether it was traced that a line was not understood.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Misread {
+    Never,
+    Told,
+}
+
 /// From waking until there is nothing to do: a pass, as the status tells it.
 #[derive(Clone, Copy, Debug)]
 struct Awake {
@@ -110,6 +117,7 @@ pub(super) struct Follower {
     roots: Vec<Root>,
     start: Start,
     awake: Option<Awake>,
+    misread: Misread,
     health: Health,
     status: StatusHandle,
 }
@@ -133,6 +141,7 @@ impl Follower {
             next_scan: Duration::ZERO,
             roots: Vec::new(),
             awake: None,
+            misread: Misread::Never,
             health: Health::Good,
             status,
         }
@@ -280,12 +289,18 @@ impl Follower {
 
     fn report(&mut self, refused: Option<&SinkError>) {
         let problems = self.problems();
-        let (state, health, error) = match (refused, problems) {
+        let misread = self.misread();
+        let (state, health, error) = match (refused, problems.is_empty()) {
             (Some(error), _) => (SamplerState::Failing, Health::Refused, Some(refusal(error))),
-            (None, Some(problems)) => (self.activity(), Health::Partial, Some(problems)),
-            (None, None) => (self.activity(), Health::Good, None),
+            (None, false) => (self.activity(), Health::Partial, in_short(&problems)),
+            (None, true) => (self.activity(), Health::Good, None),
         };
         self.trace_health(health, error.as_deref().unwrap_or_default());
+        self.trace_misread(misread.as_deref());
+        let error = match refused {
+            Some(_) => error,
+            None => in_short(&problems.into_iter().chain(misread).collect::<Vec<_>>()),
+        };
         self.status.update(|status| {
             status.state = state;
             status.last_run = Some(self.clock.now());
@@ -298,21 +313,33 @@ impl Follower {
         if self.tailer.known() == 0 { SamplerState::Idle } else { SamplerState::Ok }
     }
 
-    fn problems(&self) -> Option<String> {
+    /// What cannot be read now; it may heal.
+    fn problems(&self) -> Vec<String> {
         let mut problems = self.tailer.unreadable();
         problems.extend(self.watches.failure().map(|failure| {
             let every = event::span::display(self.settings.interval);
             format!("not every folder is watched, new lines are read every {every}: {failure}")
         }));
+        problems
+    }
+
+    /// What was read and not understood; that does not heal.
+    fn misread(&self) -> Option<String> {
         let misread = self.tailer.what_was_misread();
-        if misread.lines > 0 {
-            problems.push(format!("not understood: {} times, the last {}", misread.lines, misread.last));
+        let times = if misread.lines == 1 { "once".to_owned() } else { format!("{} times", misread.lines) };
+        (misread.lines > 0).then(|| format!("not understood: {times}, the last {}", misread.last))
+    }
+
+    /// Tells the first line that was not understood, and leaves the others to the status.
+    fn trace_misread(&mut self, misread: Option<&str>) {
+        if let Some(misread) = misread.filter(|_| self.misread == Misread::Never) {
+            self.misread = Misread::Told;
+            tracing::warn!(
+                sampler = NAME,
+                misread,
+                "a line of a transcript is left out; the status counts them"
+            );
         }
-        let first = problems.first()?;
-        Some(match problems.len() - 1 {
-            0 => first.clone(),
-            more => format!("{first}; and {more} more"),
-        })
     }
 
     fn trace_health(&mut self, health: Health, error: &str) {
