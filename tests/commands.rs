@@ -44,7 +44,18 @@ fn machine_readable_shapes_hold() {
     let status = ask(&["status", "--format", "json"]);
     assert_eq!(
         keys(&status),
-        ["log", "recording", "projection", "jobs", "quarantine", "gaps", "usage", "samplers", "ingest"]
+        [
+            "log",
+            "recording",
+            "projection",
+            "jobs",
+            "quarantine",
+            "gaps",
+            "usage",
+            "prices",
+            "samplers",
+            "ingest"
+        ]
     );
     assert_eq!(keys(&status["recording"]), ["state", "refused_events", "hole_events", "error"]);
     assert_eq!(status["recording"]["state"], "ok");

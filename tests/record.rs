@@ -52,9 +52,9 @@ fn one_event_can_be_spelled_out_by_flags() {
         "--cache-create",
         "4",
         "--cache-create-1h",
-        "5",
+        "1",
         "--reasoning-tokens",
-        "6",
+        "2",
         "--cost-usd",
         "0.5",
         "--tool",
@@ -79,7 +79,7 @@ fn one_event_can_be_spelled_out_by_flags() {
         ),
         (
             [&["token"], &tokens[..]].concat(),
-            r#"token_usage "agent_name":"zen","model":"m","tool":"codex","session_id":"s","message_id":"msg_1","input_tokens":1,"output_tokens":2,"cache_read":3,"cache_create":4,"cache_create_1h":5,"reasoning_tokens":6,"cost_usd":0.5,"final":true"#
+            r#"token_usage "agent_name":"zen","model":"m","tool":"codex","session_id":"s","message_id":"msg_1","input_tokens":1,"output_tokens":2,"cache_read":3,"cache_create":4,"cache_create_1h":1,"reasoning_tokens":2,"cost_usd":0.5,"final":true"#
                 .to_owned(),
         ),
         (

@@ -29,7 +29,7 @@ pub enum Rule {
     State,
     /// A whole number from 0.
     Count,
-    /// A finite number from 0.
+    /// A number from 0.
     Number,
     /// True or false.
     Flag,

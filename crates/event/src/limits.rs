@@ -21,6 +21,8 @@ pub const TIME_MIN: Time = Time::from_micros(946_684_800_000_000);
 pub const TIME_END: Time = Time::from_micros(7_258_118_400_000_000);
 /// The largest count: what a database's bigint holds.
 pub const COUNT_MAX: u64 = i64::MAX as u64;
+/// The largest number: more than anything measures, and sums of it stay far from what a double holds.
+pub const NUMBER_MAX: f64 = 1e30;
 
 /// An event that breaks a limit.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -35,7 +37,7 @@ pub struct Invalid {
 /// Checks every field of an event.
 ///
 /// # Errors
-/// The first field that breaks its rule.
+/// The first field that breaks its rule, or a count that is more than the one it is a part of.
 pub fn check(event: &Event) -> Result<(), Invalid> {
     let mut first = None;
     event.fields(|field| {
@@ -43,7 +45,19 @@ pub fn check(event: &Event) -> Result<(), Invalid> {
             first = problem(&field).map(|problem| Invalid { field: field.name, problem });
         }
     });
-    first.map_or(Ok(()), Err)
+    first.or_else(|| subset_problem(event)).map_or(Ok(()), Err)
+}
+
+/// A count that is more than the one it is a part of.
+fn subset_problem(event: &Event) -> Option<Invalid> {
+    let Event::TokenUsage(it) = event else { return None };
+    let subsets = [
+        ("cache_create_1h", it.cache_create_1h, "cache_create", it.cache_create),
+        ("reasoning_tokens", it.reasoning_tokens, "output_tokens", it.output_tokens),
+    ];
+    let (field, part, whole, count) = subsets.into_iter().find(|(_, part, _, count)| part > count)?;
+    let problem = format!("{part} is more than {whole}, of which it is a part: {count}");
+    Some(Invalid { field, problem })
 }
 
 fn problem(field: &Field<'_>) -> Option<String> {
@@ -53,7 +67,8 @@ fn problem(field: &Field<'_>) -> Option<String> {
         Value::Text(text) => text_problem(text, field.rule),
         Value::Count(count) => (count > COUNT_MAX).then(|| format!("{count} is more than {COUNT_MAX}")),
         Value::Number(number) => {
-            (!number.is_finite() || number < 0.0).then(|| format!("{number} is not a finite number from 0"))
+            let is_good = (0.0..=NUMBER_MAX).contains(&number);
+            (!is_good).then(|| format!("{number:?} is not a number from 0 to {NUMBER_MAX:e}"))
         }
     }
 }

@@ -2,8 +2,8 @@
 
 mod support;
 
-use event::limits::{self, COUNT_MAX, NAME_BYTES_MAX, TEXT_BYTES_MAX, TIME_END, TIME_MIN};
-use event::{Event, Kind, Resources, Rule, Text, Time, Value};
+use event::limits::{self, COUNT_MAX, NAME_BYTES_MAX, NUMBER_MAX, TEXT_BYTES_MAX, TIME_END, TIME_MIN};
+use event::{Event, Kind, Resources, Rule, Text, Time, TokenUsage, Value};
 use proptest::prelude::*;
 use support::event;
 
@@ -51,7 +51,15 @@ fn broken() -> impl Strategy<Value = Broken> {
     ];
     let number = prop_oneof![
         prop::num::f64::NEGATIVE | prop::num::f64::NORMAL | prop::num::f64::SUBNORMAL,
-        prop::sample::select(vec![f64::NAN, -f64::NAN, f64::INFINITY, f64::NEG_INFINITY, -f64::MIN_POSITIVE]),
+        NUMBER_MAX.next_up()..f64::MAX,
+        prop::sample::select(vec![
+            f64::NAN,
+            -f64::NAN,
+            f64::INFINITY,
+            f64::NEG_INFINITY,
+            f64::MAX,
+            -f64::MIN_POSITIVE
+        ]),
     ];
     prop_oneof![
         time.prop_map(Broken::Time),
@@ -286,4 +294,26 @@ fn the_limits_are_those_of_the_documentation() {
     assert_eq!(TIME_END.to_string(), "2200-01-01T00:00:00.000000Z");
     assert_eq!((NAME_BYTES_MAX, TEXT_BYTES_MAX), (255, 4_096));
     assert_eq!(COUNT_MAX, 9_223_372_036_854_775_807);
+}
+
+#[test]
+fn a_part_is_no_more_than_its_whole() {
+    let check = |hour: u64, reasoning: u64| {
+        let usage = TokenUsage {
+            time: TIME_MIN,
+            agent_name: "a".into(),
+            model: "m".into(),
+            cache_create: 3,
+            cache_create_1h: hour,
+            output_tokens: 4,
+            reasoning_tokens: reasoning,
+            ..TokenUsage::default()
+        };
+        limits::check(&Event::TokenUsage(usage)).map_err(|invalid| invalid.to_string())
+    };
+    assert_eq!(check(3, 4), Ok(()));
+    let hour = "field cache_create_1h: 5 is more than cache_create, of which it is a part: 3";
+    assert_eq!(check(5, 9), Err(hour.to_owned()));
+    let reasoning = "field reasoning_tokens: 9 is more than output_tokens, of which it is a part: 4";
+    assert_eq!(check(0, 9), Err(reasoning.to_owned()));
 }

@@ -127,7 +127,8 @@ async fn what_becomes_of_the_database_is_noticed_while_nothing_comes() {
     sleep(soon).await;
     assert_eq!(running.status().state, State::Waiting);
     world.target.come_back();
-    sleep(soon).await;
+    // Jitter makes a pause up to twice as long.
+    sleep(soon + 2 * sim::settings().retry_pause_max).await;
     assert_eq!(running.status().state, State::Live);
     assert_counts(&running.stopped().await.1, 95 + 95, 95);
 }

@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use event::{AgentSample, AgentState, Event, Resources, State, Text, Time};
 
-use self::known::{Known, MICROS_A_DAY};
+use self::known::{Elsewhere, Known, MICROS_A_DAY};
 
 /// The most agents that are known beside the configured ones: names come from outside.
 const AGENTS_MAX: usize = 4_096;
@@ -111,14 +111,26 @@ impl Registry {
         Self(Arc::new(Mutex::new(Agents { surroundings, known: known.collect() })))
     }
 
-    /// The sample of an agent, with role, tool and state filled in from what is known of it.
+    /// The sample of an agent, with role, tool and state filled in from what is known of it; `None` when the agent is
+    /// seen in another place as well, and sampled there: the counters of two places in one series make no sense.
     #[must_use]
-    pub fn sample(&self, time: Time, seen: &Seen, resources: Resources) -> Event {
+    pub fn sample(&self, time: Time, seen: &Seen, resources: Resources) -> Option<Event> {
         let mut agents = self.lock();
         let known = agents.known(&seen.name, time);
         let state = known.see(time, seen);
         let labels = known.labels(seen);
-        Event::AgentSample(AgentSample {
+        if let Some(elsewhere) = known.is_sampled_elsewhere(time, seen) {
+            if elsewhere == Elsewhere::Anew {
+                let (agent, left_out) = (seen.name.as_str(), seen.runtime.as_str());
+                tracing::info!(
+                    agent,
+                    left_out,
+                    "the agent is seen in two places, and sampled in the other one"
+                );
+            }
+            return None;
+        }
+        Some(Event::AgentSample(AgentSample {
             time,
             host: None,
             agent_name: seen.name.clone(),
@@ -127,7 +139,7 @@ impl Registry {
             runtime: labels.runtime,
             state,
             resources,
-        })
+        }))
     }
 
     /// Takes what an agent says of itself, if it is of this host. What was said later counts, whatever comes first.

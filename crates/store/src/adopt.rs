@@ -258,7 +258,7 @@ async fn preview(
     let is_call = original.source.has_calls();
     let sql = format!(
         "SELECT reason, nth > 1 AND NOT {is_call} AS is_duplicate, count(*) FROM ({}) AS ranked
-         GROUP BY reason, is_duplicate ORDER BY count(*) DESC, reason",
+         GROUP BY reason, is_duplicate",
         original.ranked(found_as, None)
     );
     let mut table = AdoptedTable { name: original.source.name.to_owned(), ..AdoptedTable::default() };
@@ -272,6 +272,8 @@ async fn preview(
             Some(reason) => table.refuse(reason, rows),
         }
     }
+    // NOTE: as the report orders them.
+    table.refused.sort_by(|(one, ones), (other, others)| others.cmp(ones).then_with(|| one.cmp(other)));
     Ok(table)
 }
 
@@ -289,8 +291,8 @@ async fn report(session: &Session, names: &[&str]) -> Result<Vec<AdoptedTable>, 
     let names: Vec<String> = names.iter().map(|name| format!("'{name}'")).collect();
     let sql = format!(
         "SELECT name, rows, copied, present, duplicates, filled,
-             ARRAY(SELECT key FROM jsonb_each_text(refused) ORDER BY value::bigint DESC, key),
-             ARRAY(SELECT value::bigint FROM jsonb_each_text(refused) ORDER BY value::bigint DESC, key)
+             ARRAY(SELECT key FROM jsonb_each_text(refused) ORDER BY value::bigint DESC, key COLLATE \"C\"),
+             ARRAY(SELECT value::bigint FROM jsonb_each_text(refused) ORDER BY value::bigint DESC, key COLLATE \"C\")
          FROM {ADOPTIONS_TABLE} WHERE name IN ({}) ORDER BY name",
         names.join(", ")
     );

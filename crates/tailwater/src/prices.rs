@@ -27,7 +27,7 @@ pub(crate) enum OwnFile {
 }
 
 /// The prices that are known.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Known {
     /// The rows.
     pub prices: Prices,
@@ -65,6 +65,17 @@ impl Known {
             OwnFile::Refused(problem) => Some(problem),
             OwnFile::Absent | OwnFile::Read(_) => None,
         }
+    }
+
+    /// What an operator should know of these prices of a data directory: that the owner's are left out, or not the
+    /// ones that the file has now.
+    #[must_use]
+    pub(crate) fn warning(&self, data_dir: &Path) -> Option<String> {
+        if *self != Self::of(data_dir) {
+            let path = data_dir.join(FILE);
+            return Some(format!("{} has changed since: start tailwater again to take it", path.display()));
+        }
+        self.problem().map(|problem| format!("the embedded prices alone hold: {problem}"))
     }
 
     /// The rows for the database of a log with this host.
@@ -124,6 +135,12 @@ mod tests {
         std::fs::write(&path, "[[price]]\nmodel = 'm'\ninput = 'much'\n").unwrap();
         let known = Known::of(dir.path());
         assert_eq!(known.prices, embedded);
+        assert_eq!(
+            known.warning(dir.path()).unwrap(),
+            format!("the embedded prices alone hold: {}", known.problem().unwrap())
+        );
+        let changed = format!("{} has changed since: start tailwater again to take it", path.display());
+        assert_eq!(Known { own: OwnFile::Read(1), ..known.clone() }.warning(dir.path()), Some(changed));
         let told = known.problem().unwrap();
         assert!(told.contains("prices.toml: line 3: price 1: input: "), "{told}");
     }

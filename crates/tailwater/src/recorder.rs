@@ -10,9 +10,9 @@ use serde::Deserialize;
 use tokio::sync::Mutex;
 
 use crate::access::{Holder, Missing, Signals};
-use crate::config::{Config, Origin, Overrides, RawConfig, RawValue};
+use crate::config::Config;
 use crate::control::Task;
-use crate::failure::{Failure, chain};
+use crate::failure::Failure;
 
 /// Records events into the log of a data directory.
 ///
@@ -106,16 +106,7 @@ impl Recorder {
     /// # Errors
     /// When a setting means nothing.
     pub fn connect(data_dir: impl Into<PathBuf>) -> Result<Self, RecordError> {
-        let data_dir: PathBuf = data_dir.into();
-        let text = data_dir.to_str().map(str::to_owned).ok_or_else(|| {
-            Failure::error(format!("the data directory {} is not UTF-8: use another", data_dir.display()))
-        })?;
-        let origin = Origin::Flag("data_dir".to_owned());
-        let given = Overrides::from([("data_dir", RawValue { text, origin })]);
-        let variable = |name: &str| std::env::var(name).ok();
-        let failed = |error| Failure::error(chain(&error));
-        let raw = RawConfig::gather(None, variable, given).map_err(failed)?;
-        Ok(Self::with_config(Config::new(&raw, variable).map_err(failed)?))
+        Ok(Self::with_config(Config::of_data_dir(data_dir.into())?))
     }
 
     /// A recorder with settings of the caller's.

@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use event::limits::{COUNT_MAX, NAME_BYTES_MAX, TEXT_BYTES_MAX, TIME_END, TIME_MIN};
+use event::limits::{COUNT_MAX, NAME_BYTES_MAX, NUMBER_MAX, TEXT_BYTES_MAX, TIME_END, TIME_MIN};
 use event::{
     AgentSample, AgentState, ChannelSample, Event, Gap, Resources, State, SystemSample, Text, Time,
     TokenUsage,
@@ -66,9 +66,10 @@ pub fn count() -> BoxedStrategy<u64> {
 }
 
 pub fn number() -> BoxedStrategy<f64> {
-    let edges = [0.0, -0.0, f64::MIN_POSITIVE, f64::from_bits(1), f64::MAX, f64::EPSILON, 0.1, 1e23, 100.0];
+    let edges = [0.0, -0.0, f64::MIN_POSITIVE, f64::from_bits(1), NUMBER_MAX, f64::EPSILON, 0.1, 1e23, 100.0];
     let any =
         prop::num::f64::POSITIVE | prop::num::f64::ZERO | prop::num::f64::SUBNORMAL | prop::num::f64::NORMAL;
+    let any = any.prop_map(|number| number.min(NUMBER_MAX));
     prop_oneof![
         1 => prop::sample::select(edges.to_vec()),
         2 => any,
@@ -183,8 +184,8 @@ prop_compose! {
             output_tokens,
             cache_read,
             cache_create,
-            cache_create_1h,
-            reasoning_tokens,
+            cache_create_1h: cache_create_1h.min(cache_create),
+            reasoning_tokens: reasoning_tokens.min(output_tokens),
             cost_usd,
             r#final,
         }

@@ -195,7 +195,7 @@ impl DockerEngine {
 
     fn refusal(&self, error: &BollardError) -> Refusal {
         match error {
-            BollardError::SocketNotFoundError(_) => return Refusal::NoSocket,
+            BollardError::SocketNotFoundError(_) => return self.no_socket(),
             BollardError::DockerResponseServerError { status_code: 404, .. } => return Refusal::NotFound,
             BollardError::DockerResponseServerError { status_code, message } => {
                 let message: String = message.lines().next().unwrap_or_default().chars().take(200).collect();
@@ -213,6 +213,17 @@ impl DockerEngine {
                 Some(next) => cause = next,
                 None => return Refusal::Failed(self.complaint(&cause.to_string())),
             }
+        }
+    }
+
+    /// NOTE: to bollard a socket in a folder that may not be entered is not there.
+    fn no_socket(&self) -> Refusal {
+        let path = &self.settings.socket;
+        match std::fs::metadata(path) {
+            Err(source) if source.kind() != io::ErrorKind::NotFound => {
+                Refusal::Failed(ProbeError::Read { path: path.clone(), source })
+            }
+            _ => Refusal::NoSocket,
         }
     }
 

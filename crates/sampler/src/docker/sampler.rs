@@ -133,7 +133,7 @@ impl<P: DockerProbe> DockerSampler<P> {
             if !was_present && !is_named {
                 return Told::Nothing;
             }
-            pass.events.push(self.event(time, &party.owner, Life::Stopped, None, stopped()));
+            pass.events.extend(self.event(time, &party.owner, Life::Stopped, None, stopped()));
             return Told::Sample;
         }
         let readings: Vec<(&str, Reading)> = running.iter().map(Running::reading).collect();
@@ -141,7 +141,7 @@ impl<P: DockerProbe> DockerSampler<P> {
         let since = running.iter().filter_map(|container| container.inspection.started_at).min();
         let directory = running.iter().find_map(|container| container.inspection.directory.clone());
         let resources = resources(running, counters);
-        pass.events.push(self.event(time, &party.owner, Life::Runs { since }, directory, resources));
+        pass.events.extend(self.event(time, &party.owner, Life::Runs { since }, directory, resources));
         Told::Sample
     }
 
@@ -152,7 +152,7 @@ impl<P: DockerProbe> DockerSampler<P> {
         life: Life,
         directory: Option<Text>,
         resources: Resources,
-    ) -> Event {
+    ) -> Option<Event> {
         match owner {
             Owner::Agent(identity) => {
                 let seen = Seen {
@@ -165,16 +165,19 @@ impl<P: DockerProbe> DockerSampler<P> {
                 };
                 self.registry.sample(time, &seen, resources)
             }
-            Owner::System(name) => {
-                Event::SystemSample(SystemSample { time, host: None, system_name: name.clone(), resources })
-            }
+            Owner::System(name) => Some(Event::SystemSample(SystemSample {
+                time,
+                host: None,
+                system_name: name.clone(),
+                resources,
+            })),
         }
     }
 
     /// A pass that failed: null for everything that is known, which is not the zero of what is stopped.
     fn fail(&self, time: Time, pass: &mut Pass, error: ProbeError) -> SampleError {
         for party in self.parties(Vec::new()) {
-            pass.events.push(self.event(time, &party.owner, Life::Unseen, None, Resources::default()));
+            pass.events.extend(self.event(time, &party.owner, Life::Unseen, None, Resources::default()));
         }
         let what = "cannot list the containers (`tailwater doctor` tells more)";
         SampleError::new(what, error.kind(), error)

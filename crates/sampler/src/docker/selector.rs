@@ -1,4 +1,4 @@
-//! Which container is whose: by its labels, by configured names, by patterns.
+//! Which container is whose: by configured names, by its labels, by patterns.
 
 use std::collections::HashSet;
 
@@ -24,12 +24,16 @@ impl NamedContainer {
     fn identity(&self) -> Identity {
         Identity { name: self.name.clone(), role: self.role.clone(), tool: self.tool.clone() }
     }
+
+    fn is(&self, container: &Container) -> bool {
+        self.container == container.name && !container.name.is_empty()
+    }
 }
 
 /// Which containers are agents and systems; the others are nobody's.
 #[derive(Clone, Debug, Default)]
 pub struct ContainerSelector {
-    /// Agents by name; they come after labels.
+    /// Agents by name; they come first.
     pub named: Vec<NamedContainer>,
     /// Systems by pattern; they come before agents by pattern.
     pub systems: Option<SystemPattern>,
@@ -73,12 +77,18 @@ pub struct Tally {
 impl ContainerSelector {
     pub(super) fn owner(&self, container: &Container) -> Option<Owner> {
         let labels = &container.labels;
+        if let Some(named) = self.named.iter().find(|named| named.is(container)) {
+            let Identity { name, role, tool } = named.identity();
+            let first = |ours: Text, label: &Text| if ours.is_empty() { label.clone() } else { ours };
+            let (role, tool) = (first(role, &labels.role), first(tool, &labels.tool));
+            return Some(Owner::Agent(Identity { name, role, tool }));
+        }
         if labels.agent.is_empty() && !labels.system.is_empty() {
             return Some(Owner::System(labels.system.clone()));
         }
         let mut owner = match labels.agent.is_empty() {
             false => Owner::Agent(Identity { name: labels.agent.clone(), ..Identity::default() }),
-            true => self.by_name(&container.name)?,
+            true => self.by_pattern(&container.name)?,
         };
         if let Owner::Agent(identity) = &mut owner {
             for (label, field) in [(&labels.role, &mut identity.role), (&labels.tool, &mut identity.tool)] {
@@ -90,12 +100,9 @@ impl ContainerSelector {
         Some(owner)
     }
 
-    fn by_name(&self, name: &str) -> Option<Owner> {
-        let named = self.named.iter().find(|named| named.container == name && !name.is_empty());
-        let named = named.map(|named| Owner::Agent(named.identity()));
-        let system = || self.systems.as_ref()?.system(name).map(Owner::System);
-        let agent = || self.agents.as_ref()?.agent(name).map(Owner::Agent);
-        named.or_else(system).or_else(agent)
+    fn by_pattern(&self, name: &str) -> Option<Owner> {
+        let system = self.systems.as_ref().and_then(|pattern| pattern.system(name)).map(Owner::System);
+        system.or_else(|| self.agents.as_ref()?.agent(name).map(Owner::Agent))
     }
 
     /// The agents that are configured by name.
@@ -159,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn labels_win() {
+    fn labels_come_before_patterns_and_the_configuration_before_both() {
         let labels = |agent: &str, role: &str, system: &str| Labels {
             agent: Text::new(agent),
             role: Text::new(role),
@@ -170,6 +177,7 @@ mod tests {
         check("bc-1234abcd-zen", labels("", "worker", "queue"), "system queue");
         check("bc-1234abcd-zen", labels("", "worker", ""), "agent zen worker codex");
         check("the-db", labels("", "", ""), "agent boss lead codex");
+        check("the-db", labels("crawler", "worker", "x"), "agent boss lead codex");
         check("other", labels("", "worker", ""), "nobody");
     }
 }

@@ -12,6 +12,20 @@ pub(super) const MICROS_A_DAY: i64 = 24 * 3_600 * 1_000_000;
 /// How far a state's time may lie in the future before its clock was wrong.
 const FUTURE_MICROS_MAX: i64 = 60 * 1_000_000;
 
+/// For how long after it was seen in a place it is taken to be there still, while nothing else is heard from there.
+const SEEN_MICROS: i64 = 10 * 60 * 1_000_000;
+/// The places that samplers look into, the one that tells more of an agent last: a container has a network of its own.
+const PLACES: [&str; 2] = ["tmux", "docker"];
+
+/// That an agent is sampled in another place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Elsewhere {
+    /// Since now.
+    Anew,
+    /// As before.
+    Still,
+}
+
 /// What is known of one agent.
 #[derive(Debug, Default)]
 pub(super) struct Known {
@@ -19,6 +33,8 @@ pub(super) struct Known {
     /// How it was seen last, by what it runs in: an agent can live in several places.
     sightings: BTreeMap<Text, Sighting>,
     said: Option<AgentState>,
+    /// The place that is not sampled, if it lives in two.
+    left_out: Option<Text>,
 }
 
 /// How an agent was seen last.
@@ -64,6 +80,27 @@ impl Known {
             (Life::Unseen, Life::Stopped) => State::Unknown,
             _ => self.state(time, life),
         }
+    }
+
+    /// Whether it was seen lately in a better place than the one where it is seen now: one where it runs, and of two
+    /// where it does the container.
+    pub(super) fn is_sampled_elsewhere(&mut self, time: Time, seen: &Seen) -> Option<Elsewhere> {
+        let lately = time.plus_micros(-SEEN_MICROS);
+        let rank = |runtime: &str, sighting: &Sighting| {
+            let place = PLACES.iter().position(|place| *place == runtime);
+            Some((matches!(sighting.life, Life::Runs { .. }), place?))
+        };
+        let here = rank(&seen.runtime, self.sightings.get(&seen.runtime)?)?;
+        let others =
+            self.sightings.iter().filter(|(runtime, it)| **runtime != seen.runtime && it.time >= lately);
+        let is_elsewhere = others.filter_map(|(runtime, it)| rank(runtime, it)).any(|other| other > here);
+        let was_elsewhere = self.left_out.as_ref() == Some(&seen.runtime);
+        match (is_elsewhere, was_elsewhere) {
+            (true, false) => self.left_out = Some(seen.runtime.clone()),
+            (false, true) => self.left_out = None,
+            _ => {}
+        }
+        is_elsewhere.then_some(if was_elsewhere { Elsewhere::Still } else { Elsewhere::Anew })
     }
 
     pub(super) fn hear(&mut self, said: &AgentState) {

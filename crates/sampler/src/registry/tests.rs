@@ -22,13 +22,38 @@ fn runs(since: i64) -> Life {
 
 fn sample(registry: &Registry, seconds: i64, seen: &Seen) -> AgentSample {
     match registry.sample(at(seconds), seen, Resources::default()) {
-        Event::AgentSample(sample) => sample,
+        Some(Event::AgentSample(sample)) => sample,
         other => panic!("{other:?}"),
     }
 }
 
 fn state(registry: &Registry, seconds: i64, life: Life) -> State {
     sample(registry, seconds, &seen("zen", life)).state
+}
+
+#[test]
+fn who_lives_in_two_places_is_sampled_in_one() {
+    let registry = Registry::default();
+    let is_sampled = |seconds: i64, runtime: &str, life: Life| {
+        let seen = Seen { runtime: runtime.into(), ..seen("zen", life) };
+        registry.sample(at(seconds), &seen, Resources::default()).is_some()
+    };
+    assert!(is_sampled(0, "tmux", runs(-10)), "it is not known yet that there is a container");
+    assert!(is_sampled(1, "docker", runs(-10)));
+    assert!(!is_sampled(10, "tmux", runs(-10)));
+    assert!(is_sampled(11, "docker", Life::Unseen), "the engine does not answer now");
+    assert!(!is_sampled(20, "tmux", runs(-10)));
+    assert!(!is_sampled(21, "docker", Life::Stopped), "the session lives");
+    assert!(is_sampled(30, "tmux", runs(-10)));
+    assert!(is_sampled(31, "docker", runs(31)));
+    assert!(!is_sampled(40, "tmux", Life::Stopped));
+    assert!(is_sampled(41, "docker", Life::Stopped), "one of two that have stopped tells it");
+    assert!(!is_sampled(50, "tmux", Life::Stopped));
+    assert!(is_sampled(51, "docker", runs(31)));
+    assert!(is_sampled(52 + 600, "tmux", runs(-10)), "nothing was heard of the container for ten minutes");
+    let other = Seen { runtime: "docker".into(), ..seen("zen1", runs(0)) };
+    assert!(registry.sample(at(700), &other, Resources::default()).is_some());
+    assert!(is_sampled(701, "tmux", runs(-10)), "names are compared whole");
 }
 
 #[test]

@@ -105,7 +105,7 @@ impl<P: TmuxProbe> TmuxSampler<P> {
         let absent = named.filter(|named| self.present.iter().all(|present| present.name != named.name));
         for identity in self.present.iter().cloned().chain(absent) {
             let seen = seen(identity, Life::Unseen, None);
-            pass.events.push(self.registry.sample(time, &seen, Resources::default()));
+            pass.events.extend(self.registry.sample(time, &seen, Resources::default()));
         }
         SampleError::new(what, error.kind(), error)
     }
@@ -189,7 +189,7 @@ impl<P: TmuxProbe> Sampler for TmuxSampler<P> {
             let directory = agent.roots.first().and_then(|(_, root)| self.probe.directory(*root));
             let life = life(&agent, state);
             let seen = seen(agent.identity, life, directory.map(Text::new));
-            pass.events.push(self.registry.sample(time, &seen, resources));
+            pass.events.extend(self.registry.sample(time, &seen, resources));
         }
         Ok(Activity::Sampled)
     }

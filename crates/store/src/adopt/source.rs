@@ -1,7 +1,7 @@
 //! The Go package's tables: their columns, what each of their values must be to become ours, and the order of
 //! their rows. What cannot be copied as it is has a reason; nothing is bent until it fits.
 
-use event::limits::{NAME_BYTES_MAX, TEXT_BYTES_MAX, TIME_END, TIME_MIN};
+use event::limits::{NAME_BYTES_MAX, NUMBER_MAX, TEXT_BYTES_MAX, TIME_END, TIME_MIN};
 
 use crate::tables::{Rule, TABLES, Table};
 
@@ -214,8 +214,8 @@ impl Column {
             Text => over(TEXT_BYTES_MAX),
             // NOTE: to the server NaN is greater than any number.
             Number => when(
-                format!("NOT ({value} >= 0 AND {value} <= 1.7976931348623157e308)"),
-                "is negative or not finite",
+                format!("NOT ({value} >= 0 AND {value} <= {NUMBER_MAX:e})"),
+                &format!("is not a number from 0 to {NUMBER_MAX:e}"),
             ),
             Count | Total => {
                 let is_whole = match shape {

@@ -23,7 +23,8 @@ use query::{
     TokenFilter, TokenRow, TokenSeries,
 };
 use sqlx::pool::PoolConnection;
-use sqlx::postgres::{PgPool, PgPoolOptions, PgRow};
+pub use sqlx::postgres::PgPool;
+use sqlx::postgres::{PgPoolOptions, PgRow};
 use sqlx::{AssertSqlSafe, Connection, PgConnection, Postgres};
 
 use crate::DatabaseUrl;
@@ -93,6 +94,17 @@ impl TimescaleReader {
     /// Waits for the statements under way and closes the connections.
     pub async fn close(&self) {
         self.pool.close().await;
+    }
+
+    /// The connections, for statements of the caller's. They work as long as this reader is there.
+    ///
+    /// # Errors
+    /// When the way to the server cannot be opened.
+    pub async fn pool(&self) -> Result<PgPool, ReadError> {
+        if let Some(relay) = &self.relay {
+            relay.start().await.map_err(|error| failure::read_error(&self.url, error.into()))?;
+        }
+        Ok(self.pool.clone())
     }
 
     /// Asks whether the server answers, and nothing else.

@@ -61,8 +61,8 @@ fn one_of_every_kind() -> [Event; 7] {
             output_tokens: 2,
             cache_read: 3,
             cache_create: 4,
-            cache_create_1h: 5,
-            reasoning_tokens: 6,
+            cache_create_1h: 2,
+            reasoning_tokens: 1,
             cost_usd: Some(0.5),
             r#final: true,
         }),
@@ -112,7 +112,7 @@ const ROWS: [(&str, &[&str]); 6] = [
     (
         "token_metrics",
         &[
-            r#"{"time":"2026-01-02T03:04:06+00:00","agent_name":"a","model":"m","input_tokens":1,"output_tokens":2,"cache_read":3,"cache_create":4,"cost_usd":0.5,"tool":"t","session_id":"s","message_id":"msg_1","cache_create_1h":5,"reasoning_tokens":6,"final":true,"host":"home","log_no":1,"position":4}"#,
+            r#"{"time":"2026-01-02T03:04:06+00:00","agent_name":"a","model":"m","input_tokens":1,"output_tokens":2,"cache_read":3,"cache_create":4,"cost_usd":0.5,"tool":"t","session_id":"s","message_id":"msg_1","cache_create_1h":2,"reasoning_tokens":1,"final":true,"host":"home","log_no":1,"position":4}"#,
         ],
     ),
     (

@@ -126,6 +126,7 @@ fn printable(raw: &RawConfig, setting: &Setting) -> (Option<String>, String) {
     };
     let text = match setting.exposure {
         Exposure::Plain => value.text.clone(),
+        Exposure::Secret => "(set)".to_owned(),
         Exposure::Url => match value.text.parse::<store::DatabaseUrl>() {
             Ok(url) => url.to_string(),
             // IMPORTANT: what cannot be parsed may hold a password anywhere.

@@ -20,6 +20,6 @@ pub(crate) mod status;
 pub(crate) mod verify;
 
 /// What the clock says: what a relative time is relative to.
-fn now() -> Time {
+pub(crate) fn now() -> Time {
     Time::from(SystemTime::now())
 }

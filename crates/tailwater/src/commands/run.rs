@@ -19,13 +19,13 @@ use crate::backend::Backend;
 use crate::config::{Config, TranscriptSampling};
 use crate::control::client::Client;
 use crate::control::server;
-use crate::facade::Facade;
 use crate::failure::{Failure, chain};
 use crate::http::Http;
 use crate::log_reader::LogReader;
 use crate::output;
 use crate::prices::Known;
 use crate::projection;
+use crate::readers::Readers;
 use crate::service::{Intake, Service, blocking};
 use crate::watch;
 
@@ -52,11 +52,11 @@ pub(crate) async fn run(config: &Config) -> Result<(), Failure> {
     };
     let registry = agents.registry.clone();
     let mut samplers = build_samplers(config, &registry)?;
-    let (http, bound) = match config.http {
+    let (http, door) = match config.http.clone() {
         Some(serving) => {
             let intake = Intake::new(log.clone(), registry.clone());
             let reader = LogReader::new(log.clone(), Arc::new(Known::of(&config.data_dir).prices));
-            let backend = Backend::new(intake, Facade::new(reader, config.database.as_ref()));
+            let backend = Backend::new(intake, Readers::new(reader, config.database.as_ref()));
             Some(Http::bind(serving, backend).await).unzip()
         }
         None => (None, None),
@@ -81,7 +81,7 @@ pub(crate) async fn run(config: &Config) -> Result<(), Failure> {
         http.is_held_by(&service);
     }
     let clients = tokio::spawn(server::serve(listener, service, stop.clone()));
-    let serving = http.map(|http| http.start(bound.flatten(), stop.clone()));
+    let serving = http.map(|http| http.start(door.flatten(), stop.clone()));
     stop.cancelled().await;
     tracing::info!("stopping");
     shut_down(config, log, running, [Some(clients), projection, serving]).await
@@ -96,8 +96,8 @@ async fn open_patiently(config: &Config) -> Result<Opened, Failure> {
             Ok(opened) => return Ok(opened),
             Err(OpenFailure::Other(failure)) => return Err(failure),
             Err(OpenFailure::Held(failure)) => {
-                let daemon_answers = Client::connect(&config.data_dir).await?.is_some();
-                if daemon_answers || Instant::now() >= patience {
+                let is_well = Client::answers(&config.data_dir).await?;
+                if is_well || Instant::now() >= patience {
                     return Err(failure);
                 }
                 tokio::time::sleep(HELD_PAUSE).await;

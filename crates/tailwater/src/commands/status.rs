@@ -85,6 +85,7 @@ fn for_people(status: &StatusAnswer) -> Sheet {
     ];
     fields.extend(projection(&status.projection));
     fields.push(("usage", usage(&status.usage)));
+    fields.extend(status.prices.warning.clone().map(|warning| ("prices", warning)));
     fields.push(("quarantine", output::counted(status.quarantine.events, "event")));
     fields.push(("gaps", output::counted(status.gaps.events, "event")));
     fields.retain(|(name, value)| !value.is_empty() || !(name.ends_with("error") || *name == "usage"));

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::Context;
 use serde_json::Value;
@@ -11,6 +12,9 @@ use tokio::net::UnixStream;
 use super::output::Told;
 use super::{PROTOCOL, Reply, Request, Task, socket_path};
 use crate::failure::Failure;
+
+/// How long a daemon that is well may take to say its version.
+const ANSWER_LIMIT: Duration = Duration::from_secs(2);
 
 /// What is so when the daemon goes in the middle of a task.
 const fn lost(task: &Task) -> &'static str {
@@ -70,6 +74,19 @@ impl Client {
                 }
             },
         }
+    }
+
+    /// Whether a daemon answers. NOTE: the socket of one that was just killed takes connections until the kernel is
+    /// done with it, and says nothing.
+    ///
+    /// # Errors
+    /// As [`Self::connect`].
+    pub(crate) async fn answers(data_dir: &Path) -> Result<bool, Failure> {
+        let Some(client) = Self::connect(data_dir).await? else { return Ok(false) };
+        let asked = client.ask(Task::Version, &[], |_| Ok(()));
+        Ok(tokio::time::timeout(ANSWER_LIMIT, asked)
+            .await
+            .is_ok_and(|answer| !answer.is_err_and(|it| it.is_lost)))
     }
 
     /// Has the daemon do a task: sends it with its body, passes on what it tells, gives the answer.

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::{Finding, Subject};
 use crate::config::{Origin, RawConfig};
@@ -19,6 +19,8 @@ pub(super) fn look(subject: &Subject) -> Vec<Finding> {
     let mut findings = vec![version];
     findings.extend(configuration(subject));
     findings.extend(secret_in_the_open(&subject.raw, subject.config.database.as_ref(), mode));
+    findings
+        .extend(server_secrets(&subject.raw).iter().filter_map(|(what, path)| in_the_open(what, path, mode)));
     findings.push(prices(&Known::of(&subject.config.data_dir)));
     findings.extend(host(subject));
     findings
@@ -46,10 +48,26 @@ fn secret_in_the_open(
 ) -> Option<Finding> {
     let Some(Origin::File(path)) = raw.get("database.url").map(|value| &value.origin) else { return None };
     let has_password = database.is_some_and(|url| url.secret() != url.to_string());
-    let mode = mode(path).filter(|mode| has_password && mode & OTHERS_MAY_READ != 0)?;
+    if has_password { in_the_open("the database's password", path, mode) } else { None }
+}
+
+/// The files that hold secrets of the HTTP server, and which.
+fn server_secrets(raw: &RawConfig) -> Vec<(&'static str, PathBuf)> {
+    let named = |key: &str| raw.get(key).filter(|value| !value.text.is_empty());
+    let tokens = named("server.tokens").and_then(|value| match &value.origin {
+        Origin::File(path) => Some(("tokens", path.clone())),
+        _ => None,
+    });
+    let file = |what, key| Some((what, PathBuf::from(&named(key)?.text)));
+    let (token_file, key) = (file("tokens", "server.token_file"), file("a private key", "server.tls_key"));
+    [tokens, token_file, key].into_iter().flatten().collect()
+}
+
+fn in_the_open(what: &str, path: &Path, mode: impl Fn(&Path) -> Option<u32>) -> Option<Finding> {
+    let mode = mode(path).filter(|mode| mode & OTHERS_MAY_READ != 0)?;
     Some(Finding::warning(
         "configuration.secret",
-        format!("{} holds the database's password, and others may read it (mode {mode:04o})", path.display()),
+        format!("{} holds {what}, and others may read it (mode {mode:04o})", path.display()),
         format!("chmod 600 {}", path.display()),
     ))
 }
@@ -97,5 +115,21 @@ mod tests {
         check("postgres://me:sekret@db/x", file(), 0o600, false);
         check("postgres://me@db/x", file(), 0o644, false);
         check("postgres://me:sekret@db/x", Origin::Variable("X".to_owned()), 0o644, false);
+    }
+
+    #[test]
+    fn files_with_secrets_of_the_server_are_looked_at() {
+        let value = |text: &str, origin: Origin| RawValue { text: text.to_owned(), origin };
+        let file = || Origin::File("/etc/tailwater.toml".into());
+        let flags = Overrides::from([
+            ("server.tokens", value("read:sekret-0123456789", file())),
+            ("server.token_file", value("/etc/tokens", file())),
+            ("server.tls_key", value("/etc/key.pem", Origin::Default)),
+        ]);
+        let (raw, _) = RawConfig::gather_sound(None, |_| None, flags);
+        let looked: Vec<PathBuf> = server_secrets(&raw).into_iter().map(|(_, path)| path).collect();
+        assert_eq!(looked, ["/etc/tailwater.toml", "/etc/tokens", "/etc/key.pem"].map(PathBuf::from));
+        assert!(in_the_open("tokens", &looked[1], |_| Some(0o640)).is_some());
+        assert!(in_the_open("tokens", &looked[1], |_| Some(0o600)).is_none());
     }
 }

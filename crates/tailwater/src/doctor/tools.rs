@@ -40,7 +40,13 @@ fn existing_homes(subject: &Subject) -> Vec<Home> {
         Some(transcripts) => transcripts.homes.clone(),
         None => of_environment(crate::variable),
     };
-    homes.into_iter().filter(|home| home.path.is_dir()).collect()
+    homes.into_iter().filter(|home| is_there(&home.path)).collect()
+}
+
+/// Whether something is there, or may be where nobody may look.
+fn is_there(path: &Path) -> bool {
+    use io::ErrorKind::{NotADirectory, NotFound};
+    !fs::symlink_metadata(path).is_err_and(|error| matches!(error.kind(), NotFound | NotADirectory))
 }
 
 /// How much there is to read.
@@ -53,7 +59,7 @@ pub(super) fn transcripts(subject: &Subject) -> Vec<Finding> {
     let folders = existing_homes(subject)
         .into_iter()
         .flat_map(|home| home.folders().into_iter().map(move |folder| (home.tool, folder)));
-    let folders = folders.filter(|(_, folder)| fs::symlink_metadata(folder).is_ok());
+    let folders = folders.filter(|(_, folder)| is_there(folder));
     let told: Vec<Finding> = folders.map(|(tool, folder)| transcripts_in(tool, &folder)).collect();
     if told.is_empty() { vec![Finding::ok(CHECK, "none of Claude Code or Codex here")] } else { told }
 }

@@ -13,6 +13,7 @@ mod upkeep;
 mod verify;
 mod walk;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use eventlog::EventLog;
@@ -60,6 +61,7 @@ pub(crate) struct Service {
     replays: Replays,
     /// What calls cost, as it was known when the log was opened.
     prices: Known,
+    data_dir: PathBuf,
     /// The daemon's HTTP server.
     http: Option<Arc<Http>>,
 }
@@ -88,7 +90,20 @@ impl Service {
         let (migrate, retention) = (config.migrate, config.retention.clone());
         let prices = Known::of(&config.data_dir);
         let replays = Replays::default();
-        Self { log, usage, projecting, samplers, agents, migrate, retention, replays, prices, http: None }
+        let data_dir = config.data_dir.clone();
+        Self {
+            log,
+            usage,
+            projecting,
+            samplers,
+            agents,
+            migrate,
+            retention,
+            replays,
+            prices,
+            data_dir,
+            http: None,
+        }
     }
 
     /// The same with its HTTP server, if it has one.
@@ -97,11 +112,17 @@ impl Service {
         Self { http, ..self }
     }
 
+    /// Tells the client what is wrong with the owner's prices.
+    async fn warn_of_prices(&self, output: &Output) -> Result<(), Failure> {
+        match self.prices.warning(&self.data_dir) {
+            Some(warning) => output.notice(warning).await,
+            None => Ok(()),
+        }
+    }
+
     /// The prices for a database, after telling the client what is wrong with the owner's.
     async fn tell_prices(&self, output: &Output) -> Result<Arc<store::PriceList>, Failure> {
-        if let Some(problem) = self.prices.problem() {
-            output.notice(format!("the embedded prices alone are used: {problem}")).await?;
-        }
+        self.warn_of_prices(output).await?;
         Ok(self.prices.list(&self.log.info().host))
     }
 
@@ -141,6 +162,9 @@ impl Handler for Service {
             Task::Stats => answer(self.stats().await?),
             Task::Query { topic, parameters, now_micros } => {
                 let now = event::Time::from_micros(now_micros);
+                if topic.has_costs() {
+                    self.warn_of_prices(output).await?;
+                }
                 self.query(topic, &parameters, now).await
             }
             Task::LogStat => answer(self.log_stat().await?),

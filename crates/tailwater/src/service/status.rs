@@ -33,6 +33,9 @@ pub(crate) struct StatusAnswer {
     pub gaps: Counted,
     /// What became of token usage since the log was opened.
     pub usage: Counts,
+    /// What calls are priced by.
+    #[serde(default)]
+    pub prices: PricesObject,
     /// The samplers of the daemon; none without one.
     pub samplers: Vec<Value>,
     /// What comes by HTTP.
@@ -54,6 +57,13 @@ pub(crate) struct MetricsAnswer {
 pub(crate) struct Counted {
     /// How many.
     pub events: u64,
+}
+
+/// What calls are priced by.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct PricesObject {
+    /// What is wrong with the owner's prices; null when nothing is.
+    pub warning: Option<String>,
 }
 
 /// A log in numbers.
@@ -153,6 +163,7 @@ impl Service {
             quarantine: Counted { events: self.quarantined() },
             gaps: Counted { events: stat.lost_events },
             usage: self.usage.get(),
+            prices: PricesObject { warning: self.prices.warning(&self.data_dir) },
             samplers,
             ingest: self.http.as_deref().map(Http::object).unwrap_or_default(),
         })

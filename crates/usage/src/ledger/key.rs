@@ -9,7 +9,8 @@
 //!
 //! The sixteen bytes are the first of the SHA-256 of what makes the identity, each part behind its length.
 
-use event::TokenUsage;
+use event::limits::NAME_BYTES_MAX;
+use event::{Text, TokenUsage};
 use sha2::{Digest, Sha256};
 
 /// The beginning of every key of calls.
@@ -50,7 +51,7 @@ impl Id {
         }
         Some(match message_id.starts_with(UNIQUE_PREFIX) {
             true => Self::of(&[message_id]),
-            false => Self::of(&[tool, session_id, message_id]),
+            false => Self::of(&[tool, session_id, &bare_message_id(usage, &scope(usage))]),
         })
     }
 
@@ -73,6 +74,40 @@ impl Id {
     pub(super) fn at_end_of(key: &[u8]) -> Option<Self> {
         key.last_chunk().copied().map(Self)
     }
+
+    /// The first eight bytes, in sixteen hexadecimal digits.
+    fn short(self) -> String {
+        let Self([a, b, c, d, e, f, g, h, ..]) = self;
+        format!("{:016x}", u64::from_be_bytes([a, b, c, d, e, f, g, h]))
+    }
+}
+
+/// The message id under which a call is kept. Two calls of one agent, model and time must differ in it: one that is not
+/// unique in the world stands behind what tells its tool and session apart, `caaea6f9292ab7cb/call-1`. An id that
+/// is of this form already stays as it is.
+pub(super) fn kept_message_id(usage: &TokenUsage) -> Text {
+    let scope = scope(usage);
+    if scope.is_empty() {
+        return usage.message_id.clone();
+    }
+    let bare = bare_message_id(usage, &scope);
+    Text::from(scope + &bare)
+}
+
+/// What stands before a message id to tell tool and session apart; empty when they need not be.
+fn scope(usage: &TokenUsage) -> String {
+    let TokenUsage { tool, session_id, message_id, .. } = usage;
+    let is_unique = message_id.is_empty() || message_id.starts_with(UNIQUE_PREFIX);
+    if is_unique || (tool.is_empty() && session_id.is_empty()) {
+        return String::new();
+    }
+    Id::of(&[tool, session_id]).short() + "/"
+}
+
+/// The message id without its scope; the hash of one that has no room behind a scope.
+fn bare_message_id(usage: &TokenUsage, scope: &str) -> String {
+    let bare = usage.message_id.strip_prefix(scope).unwrap_or(&usage.message_id);
+    if bare.len() + scope.len() > NAME_BYTES_MAX { Id::of(&[bare]).short() } else { bare.to_owned() }
 }
 
 #[cfg(test)]
@@ -96,6 +131,28 @@ mod tests {
         assert_ne!(of("a", "bc", "1"), of("ab", "c", "1"), "where a part ends matters");
         assert_eq!(of("claude", "a", ""), None);
         assert_eq!(Id::of_session(&usage("claude", "", "1")), None);
+    }
+
+    #[test]
+    fn what_is_kept_tells_sessions_apart_and_is_the_same_call() {
+        let kept = |tool: &str, session: &str, message: &str| {
+            let told = usage(tool, session, message);
+            let kept = TokenUsage { message_id: kept_message_id(&told), ..told.clone() };
+            assert_eq!(Id::of_call(&kept), Id::of_call(&told), "the same call");
+            assert_eq!(kept_message_id(&kept), kept.message_id, "what was kept stays as it is");
+            assert!(kept.message_id.len() <= NAME_BYTES_MAX);
+            kept.message_id.to_string()
+        };
+        assert_eq!(kept("codex", "a", "call-1"), "caaea6f9292ab7cb/call-1");
+        assert_ne!(kept("codex", "a", "call-1"), kept("codex", "b", "call-1"));
+        assert_ne!(kept("codex", "a", "call-1"), kept("", "a", "call-1"));
+        assert_eq!(kept("claude", "a", "msg_1"), "msg_1");
+        assert_eq!(kept("", "", "1"), "1");
+        assert_eq!(kept("claude", "a", ""), "");
+        let long = |last: &str| kept("codex", "a", &("x".repeat(240) + last));
+        assert_eq!(long("1").len(), 33);
+        assert_ne!(long("1"), long("2"));
+        assert_eq!(kept("codex", "a", &"x".repeat(238)).len(), 255);
     }
 
     #[test]

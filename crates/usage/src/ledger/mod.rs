@@ -3,14 +3,14 @@
 //! | a telling | becomes |
 //! | --- | --- |
 //! | without a message id | kept as it is: nothing tells two of them apart but their key |
-//! | the first of its call | kept; its time, host, agent, model and message id are the call's from here on |
+//! | the first of its call | kept; its time, host, agent, model and message id (`key.rs`) are the call's from here on |
 //! | a later one that is larger (`rule.rs`) | kept, under the call's identity, with the reported cost that is known |
-//! | a later one that is not | dropped, and counted as known |
-//! | telemetry of a call whose end a transcript told (`near.rs`) | that call with the cost that telemetry reports |
+//! | a later one that is not | dropped and counted as known, but for the first cost that is reported |
+//! | telemetry of a call whose end was told with a message id (`near.rs`) | that call with the cost that telemetry reports |
 //! | other telemetry with a session | waits for five minutes (`waiting.rs`), for the end of its call |
-//! | what has waited so long, of a call whose end no transcript told | a final telling of that call |
+//! | what has waited so long, of a call that was told with a message id, but not its end | a final telling of that call |
 //! | else | dropped as superseded, if a transcript tells of its session; else kept as it is |
-//! | a transcript's call that telemetry alone has told before | a later telling of that call |
+//! | a call with a message id that telemetry alone has told before | a later telling of that call |
 //!
 //! So a call is one row in a database, wherever and however often it is told. What is remembered lies on a [`Shelf`]
 //! and is kept in one batch with the events; it is forgotten 90 days after the last append that touched it
@@ -31,7 +31,7 @@ pub use counters::{Counters, Counts};
 pub use shelf::{KeyValue, Shelf, ShelfError};
 
 use counters::Count;
-use key::{CALLS, Id, SESSIONS};
+use key::{CALLS, Id, SESSIONS, kept_message_id};
 use near::{End, Near, NearCall};
 use sweep::{KEPT_DAYS, Sweep};
 use value::{By, Call, Explained, Known, day};
@@ -123,8 +123,12 @@ impl Ledger {
         let session = Id::of_session(&usage);
         let fate = match (teller, session) {
             (Teller::Telemetry, Some(session)) => self.telemetry(id, session, usage, &mut telling)?,
-            (Teller::Transcript, Some(session)) => self.transcript(id, session, usage, &mut telling)?,
-            _ => self.tell(id, usage, &mut telling)?.1,
+            (Teller::Transcript, Some(session)) => {
+                telling.touch_session(session)?;
+                self.named(id, session, usage, &mut telling)?
+            }
+            (Teller::Anybody, Some(session)) => self.named(id, session, usage, &mut telling)?,
+            (_, None) => self.tell(id, usage, &mut telling)?.1,
         };
         self.counters.set_waiting(self.waiting.len());
         Ok(fate)
@@ -171,7 +175,7 @@ impl Ledger {
             self.counters.add(Count::Known);
             return Ok(Fate::Known);
         }
-        if let Some(call) = self.near.nearest(session, By::Transcript, End::Told, &usage) {
+        if let Some(call) = self.near.nearest(session, By::Named, End::Told, &usage) {
             return self.explain(id, session, call, usage, telling);
         }
         self.waiting.put(id, session, usage, telling.now, telling.shelf);
@@ -183,14 +187,14 @@ impl Ledger {
         Ok(Fate::Waits)
     }
 
-    fn transcript(
+    /// A telling with the message id that a transcript has as well, whoever tells it.
+    fn named(
         &mut self,
         id: Id,
         session: Id,
         usage: TokenUsage,
         telling: &mut Telling<'_>,
     ) -> Result<Fate, ShelfError> {
-        telling.touch_session(session)?;
         let is_new = telling.recall(id)?.is_none();
         let alone = is_new.then(|| self.near.nearest(session, By::Telemetry, End::Told, &usage)).flatten();
         if let Some(call) = alone {
@@ -203,20 +207,20 @@ impl Ledger {
         if known.explained == Explained::Yes {
             return Ok(fate);
         }
-        let near = NearCall::new(call, By::Transcript, &known.usage, last, telling.now);
+        let near = NearCall::new(call, By::Named, &known.usage, last, telling.now);
         // NOTE: what a call is at its end tells it apart from others like it; until then telemetry waits.
         let ended = (near.end == End::Told).then(|| self.waiting.nearest(session, &near)).flatten();
         if let Some(waiting) = ended {
             if let Some((_, usage)) = self.waiting.take(waiting, telling.shelf) {
                 self.explain(waiting, session, call, usage, telling)?;
             }
-        } else if telling.now.micros().saturating_sub(last.micros()) <= near::TRANSCRIPT_MICROS {
+        } else if telling.now.micros().saturating_sub(last.micros()) <= near::NAMED_MICROS {
             self.near.put(session, near, telling.shelf);
         }
         Ok(fate)
     }
 
-    /// Telemetry `id` is of `call`, which a transcript has told: a final telling of it, or the cost of one that had ended.
+    /// Telemetry `id` is of `call`, which was told with a message id: a final telling of it, or the cost of one that had ended.
     fn explain(
         &mut self,
         id: Id,
@@ -228,21 +232,22 @@ impl Ledger {
         self.near.remove(session, call, telling.shelf);
         usage.r#final = true;
         match self.join(id, call, telling)? {
-            // IMPORTANT: what a transcript has told to its end is never changed by telemetry, but for the cost.
+            // IMPORTANT: what was told to its end is never changed by telemetry, but for the cost.
             Some(told) if told.r#final => {
                 usage = TokenUsage { cost_usd: told.cost_usd.or(usage.cost_usd), ..told }
             }
             Some(told) => {
                 // NOTE: telemetry does not tell the subsets, which the price depends on.
                 usage.cache_create_1h = told.cache_create_1h.min(usage.cache_create);
-                usage.reasoning_tokens = usage.reasoning_tokens.max(told.reasoning_tokens);
+                let reasoning = usage.reasoning_tokens.max(told.reasoning_tokens);
+                usage.reasoning_tokens = reasoning.min(usage.output_tokens);
             }
             None => {}
         }
         Ok(self.tell(call, usage, telling)?.1)
     }
 
-    /// What `id` tells of is `call`: one of them is a transcript's, the other telemetry's. Returns what is known.
+    /// What `id` tells of is `call`: one of them has a message id, the other is telemetry's. Returns what is known.
     fn join(&self, id: Id, call: Id, telling: &mut Telling<'_>) -> Result<Option<TokenUsage>, ShelfError> {
         self.counters.add(Count::Matched);
         telling.shelf.put(id.key(CALLS), Call::Also(call).encode());
@@ -261,7 +266,7 @@ impl Ledger {
         usage: TokenUsage,
         telling: &mut Telling<'_>,
     ) -> Result<(), ShelfError> {
-        if let Some(call) = self.near.nearest(session, By::Transcript, End::Awaited, &usage) {
+        if let Some(call) = self.near.nearest(session, By::Named, End::Awaited, &usage) {
             return self.explain(id, session, call, usage, telling).map(drop);
         }
         if telling.shelf.get(&session.key(SESSIONS))?.is_some() {
@@ -285,11 +290,20 @@ impl Ledger {
         let touched = day(telling.now);
         let Some((call, mut known)) = telling.recall(id)? else {
             self.count_late(&usage, telling.now);
+            usage.message_id = kept_message_id(&usage);
             telling.keep(id, Known { usage, touched, explained: Explained::No });
             return Ok((id, Fate::Kept));
         };
-        usage.cost_usd = usage.cost_usd.or(known.usage.cost_usd);
+        // NOTE: a cost may come before the end of its call or after it, and with tellings that are not the largest.
+        let cost_usd = usage.cost_usd.or(known.usage.cost_usd);
+        usage.cost_usd = cost_usd;
         if usage.rank() <= known.usage.rank() {
+            if known.usage.cost_usd.is_none() && cost_usd.is_some() {
+                known.usage.cost_usd = cost_usd;
+                known.touched = touched;
+                telling.keep(call, *known);
+                return Ok((call, Fate::Kept));
+            }
             if known.touched != touched {
                 known.touched = touched;
                 telling.shelf.put(call.key(CALLS), Call::Itself(known).encode());

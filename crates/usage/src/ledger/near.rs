@@ -1,9 +1,9 @@
-//! Calls by session, for as long as something may match them: what transcripts told of in the last hour, and what
-//! telemetry alone has told.
+//! Calls by session, for as long as something may match them: what somebody who knows message ids told of in the last
+//! hour, a transcript most often, and what telemetry alone has told.
 //!
-//! Telemetry knows no message ids. It can be of a call that a transcript tells when the session and the model are the
+//! Telemetry knows no message ids. It can be of a call that was told with one when the session and the model are the
 //! same, the cache counts are equal, its time lies within a minute of the call's tellings, and the output fits: equal
-//! where the transcript has told the end of the call, at least as much where it has not. Of several such calls it is
+//! where the end of the call was told, at least as much where it has not. Of several such calls it is
 //! the nearest in time, each once.
 
 use std::collections::HashMap;
@@ -16,8 +16,8 @@ use super::value::{self, By, Call};
 
 /// How far apart the times of one call may be.
 const WINDOW_MICROS: i64 = 60_000_000;
-/// For how long a transcript's call can be matched.
-pub(super) const TRANSCRIPT_MICROS: i64 = 3_600_000_000;
+/// For how long a call with a message id can be matched.
+pub(super) const NAMED_MICROS: i64 = 3_600_000_000;
 /// Values that are read at once.
 const PAGE: usize = 1_024;
 
@@ -133,7 +133,7 @@ impl Near {
         let age = |near: &NearCall| now.micros().saturating_sub(near.at.micros());
         for (session, calls) in &mut self.0 {
             calls.retain(|near| {
-                let most = if near.by == By::Transcript { TRANSCRIPT_MICROS } else { telemetry_micros };
+                let most = if near.by == By::Named { NAMED_MICROS } else { telemetry_micros };
                 let stays = age(near) <= most;
                 if !stays {
                     shelf.remove(session.key_within(NEAR, near.call));

@@ -181,6 +181,41 @@ fn a_copy_in_another_session_is_the_same_call() {
     assert_eq!(world.tell(Teller::Transcript, &other), Fate::Kept, "other ids are of their session");
 }
 
+#[test]
+fn calls_of_two_sessions_are_two_rows_whatever_else_they_share() {
+    let mut world = World::new();
+    for session in ["s1", "s2"] {
+        let usage = TokenUsage { session_id: Text::new(session), ..told("call-1", 9, 0) };
+        assert_eq!(world.tell(Teller::Anybody, &usage), Fate::Kept);
+        let exported = world.kept.last().unwrap().clone();
+        assert_eq!(world.tell(Teller::Anybody, &exported), Fate::Known, "what was kept is the same call");
+    }
+    assert_eq!(world.rows().len(), 2);
+}
+
+#[test]
+fn telemetry_of_what_people_recorded_is_one_row_also_when_its_transcript_comes_later() {
+    let mut world = World::new();
+    let recorded = told("msg_1", 9, 0);
+    world.tell(Teller::Anybody, &recorded);
+    world.tell(Teller::Telemetry, &telemetry("otlp-7", 40, 3));
+    world.pass_time(301 * SECOND);
+    world.reopen();
+    world.tell(Teller::Transcript, &ended("msg_1", 40, 3));
+    assert_eq!(world.row(), TokenUsage { cost_usd: Some(0.5), ..ended("msg_1", 40, 0) });
+    assert_eq!((world.counts().matched, world.counts().unmatched), (1, 0));
+}
+
+#[test]
+fn a_cost_that_comes_with_a_smaller_telling_is_kept() {
+    let mut world = World::new();
+    world.tell(Teller::Transcript, &ended("msg_1", 40, 0));
+    let partial = TokenUsage { cost_usd: Some(0.25), ..told("msg_1", 9, 0) };
+    assert_eq!(world.tell(Teller::Anybody, &partial), Fate::Kept);
+    assert_eq!(world.tell(Teller::Anybody, &partial), Fate::Known);
+    assert_eq!(world.row(), TokenUsage { cost_usd: Some(0.25), ..ended("msg_1", 40, 0) });
+}
+
 /// The last telling of a call by a transcript.
 fn ended(message: &str, output_tokens: u64, after: i64) -> TokenUsage {
     TokenUsage { r#final: true, ..told(message, output_tokens, after) }
@@ -258,7 +293,7 @@ fn unexplained_telemetry_is_kept_after_five_minutes_as_it_is() {
     world.pass_time(299 * SECOND);
     assert_eq!(world.rows(), []);
     world.pass_time(SECOND);
-    assert_eq!(world.row(), telemetry("otlp-7", 40, 3));
+    assert_eq!(world.row(), telemetry("35d52dca789a0f35/otlp-7", 40, 3));
     world.reopen();
     assert_eq!(world.tell(Teller::Telemetry, &telemetry("otlp-7", 40, 3)), Fate::Known);
     assert_eq!(world.tell(Teller::Transcript, &told("msg_1", 39, 0)), Fate::Known, "much later");

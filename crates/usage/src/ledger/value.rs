@@ -58,7 +58,9 @@ pub(super) enum Explained {
 /// Who told of a call first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum By {
-    Transcript,
+    /// Somebody who knows message ids.
+    Named,
+    /// Telemetry alone.
     Telemetry,
 }
 
@@ -111,7 +113,7 @@ pub(super) fn encode_near(by: By, last: Time, at: Time) -> Vec<u8> {
 
 pub(super) fn decode_near(bytes: &[u8]) -> Option<(By, Time, Time)> {
     let (by, rest) = bytes.strip_prefix(&[FORMAT])?.split_first()?;
-    let by = if *by == 0 { By::Transcript } else { By::Telemetry };
+    let by = if *by == 0 { By::Named } else { By::Telemetry };
     let (last, at) = rest.split_first_chunk()?;
     let at = at.try_into().ok()?;
     Some((by, Time::from_micros(i64::from_be_bytes(*last)), Time::from_micros(i64::from_be_bytes(at))))
@@ -166,7 +168,7 @@ mod tests {
         assert_eq!(Call::decode(&also.encode()), Some(also));
         assert_eq!(decode_session(&encode_session(9)), Some(9));
         let (last, at) = (Time::from_micros(-5), Time::from_micros(6));
-        for by in [By::Transcript, By::Telemetry] {
+        for by in [By::Named, By::Telemetry] {
             assert_eq!(decode_near(&encode_near(by, last, at)), Some((by, last, at)));
         }
         assert_eq!(decode_waiting(&encode_waiting(at, &usage)), Some((at, usage)));

@@ -37,7 +37,8 @@ fn each_bad_field_is_named() {
     check(&with(r#""mem_used_bytes":1.5"#), Some("mem_used_bytes"), "not a whole number");
     check(&with(r#""mem_used_bytes":-5"#), Some("mem_used_bytes"), "not a whole number from 0");
     check(&with(r#""mem_used_bytes":9223372036854775808"#), Some("mem_used_bytes"), "to 9223372036854775807");
-    check(&with(r#""cpu_percent":-0.5"#), Some("cpu_percent"), "not a finite number from 0");
+    check(&with(r#""cpu_percent":-0.5"#), Some("cpu_percent"), "-0.5 is not a number from 0 to 1e30");
+    check(&with(r#""cpu_percent":1e31"#), Some("cpu_percent"), "1e31 is not a number from 0 to 1e30");
     check(&with(r#""cpu_percent":NaN"#), Some("cpu_percent"), "not a JSON object");
     check(&with(r#""cpu_percent":1e999"#), Some("cpu_percent"), "out of range");
     check(&with(r#""role":"a\u0000b""#), Some("role"), "NUL");

@@ -109,6 +109,13 @@ fn replaced(holder: &str) -> Option<Finding> {
 fn doing(status: &StatusAnswer) -> Vec<Finding> {
     let mut findings = vec![recording(&status.recording.state, status.recording.error.as_deref())];
     findings.push(projection(&status.projection));
+    findings.extend(status.prices.warning.clone().map(|warning| {
+        Finding::warning(
+            "daemon.prices",
+            warning,
+            "mend the file if it needs that, and start the daemon again",
+        )
+    }));
     findings.extend(status.samplers.iter().filter_map(sampler));
     findings
 }
