@@ -36,6 +36,12 @@ pub enum Topic {
 }
 
 impl Topic {
+    /// Whether its answers have costs.
+    #[must_use]
+    pub const fn has_costs(self) -> bool {
+        matches!(self, Self::Summary | Self::Tokens)
+    }
+
     /// The parameters that it understands.
     #[must_use]
     pub const fn parameters(self) -> &'static [&'static str] {

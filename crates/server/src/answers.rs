@@ -17,29 +17,9 @@ use crate::problem::Problem;
 use crate::reads::{Answered, Reads};
 use crate::routes::{App, blocking};
 
-/// Each path and what it is about. The Go package had a path for each number; here every row carries all of them.
-pub(crate) const PATHS: [(&str, Topic); 16] = [
-    ("/api/system/stats/cpu", Topic::System),
-    ("/api/system/stats/mem", Topic::System),
-    ("/api/system/stats/net", Topic::System),
-    ("/api/system/stats/disk", Topic::System),
-    ("/api/agents/stats/cpu", Topic::Agents),
-    ("/api/agents/stats/mem", Topic::Agents),
-    ("/api/agents/stats/net", Topic::Agents),
-    ("/api/agents/stats/disk", Topic::Agents),
-    ("/api/agents/stats/tokens", Topic::Tokens),
-    ("/api/agents/stats/cost", Topic::Tokens),
-    ("/api/agents/stats/latest", Topic::Latest),
-    ("/api/agents/stats/states", Topic::States),
-    ("/api/channels/stats/messages", Topic::Channels),
-    ("/api/channels/stats/members", Topic::Channels),
-    ("/api/channels/stats/reactions", Topic::Channels),
-    ("/api/gaps", Topic::Gaps),
-];
-
-const SOURCE: HeaderName = HeaderName::from_static("tailwater-source");
-const COVERS_FROM: HeaderName = HeaderName::from_static("tailwater-covers-from");
-const COVERS_HOSTS: HeaderName = HeaderName::from_static("tailwater-covers-hosts");
+pub(crate) const SOURCE: HeaderName = HeaderName::from_static("tailwater-source");
+pub(crate) const COVERS_FROM: HeaderName = HeaderName::from_static("tailwater-covers-from");
+pub(crate) const COVERS_HOSTS: HeaderName = HeaderName::from_static("tailwater-covers-hosts");
 
 /// Shorter answers are not packed: they fit into a packet as they are.
 const PACKED_BYTES_MIN: usize = 1_024;
@@ -146,7 +126,7 @@ async fn answer<B: Intake + Reads>(
 }
 
 /// The parameters of a query string, decoded, in their order.
-fn parameters(query: Option<&str>) -> Vec<(String, String)> {
+pub(crate) fn parameters(query: Option<&str>) -> Vec<(String, String)> {
     form_urlencoded::parse(query.unwrap_or_default().as_bytes()).into_owned().collect()
 }
 

@@ -1,8 +1,10 @@
-//! Who may ask: this machine, by one of its own names.
+//! Who may ask: this machine, by one of its own names; with tokens, whoever has one.
 //!
 //! A browser sends what any web page tells it to, also to an address of this machine. Two headers say where a request
 //! comes from, and a page cannot change them: `Host`, which names the page's own server when its name was made to lead
-//! here (DNS rebinding), and `Origin`, which names the page. Both must be loopback.
+//! here (DNS rebinding), and `Origin`, which names the page. Both must be loopback. With tokens the server may have any
+//! name: a page that was made to look like ours has no token to send. A page from elsewhere is refused all the same,
+//! for a browser may know a password that a page does not, unless the page's origin is one of those that were set.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -11,24 +13,41 @@ use axum::http::request::Parts;
 use axum::http::{HeaderName, StatusCode};
 
 use crate::problem::Problem;
+use crate::tokens::Tokens;
 
-/// Refuses a request that was not meant for this machine, or that a page from elsewhere has made.
-pub(crate) fn check(request: &Parts) -> Result<(), Problem> {
+/// Who may ask and send.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Access {
+    /// Those who have one of these; without any, this machine alone.
+    pub tokens: Tokens,
+    /// Web pages from elsewhere that may, such as `https://grafana.example.com`; each is compared as a whole.
+    pub cors_origins: Vec<String>,
+}
+
+/// Refuses a request that was not meant for this server, that a page from elsewhere has made, or that has not the token
+/// it needs.
+pub(crate) fn check(request: &Parts, access: &Access) -> Result<(), Problem> {
     let host = one(request, &HOST)?.ok_or_else(|| refused("there is no Host header"))?;
     let asked = request.uri.authority().map_or(host, |authority| authority.as_str());
-    if !is_loopback(host) || !is_loopback(asked) {
-        return Err(refused("the Host header is not localhost, 127.0.0.1 or [::1]"));
+    let is_open = access.tokens.is_empty();
+    if is_open && (!is_loopback(host) || !is_loopback(asked)) {
+        let why = "the Host header is not localhost, 127.0.0.1 or [::1]";
+        return Err(refused(&format!("{why}; this server answers to its own machine alone")));
     }
-    match one(request, &ORIGIN)? {
-        Some(origin) if !origin_host(origin).is_some_and(is_loopback) => {
-            Err(refused("the Origin header is not of this machine: web pages from elsewhere may not ask"))
+    if let Some(origin) = one(request, &ORIGIN)? {
+        let page = origin_host(origin);
+        let is_ours =
+            page.is_some_and(|page| is_loopback(page) || !is_open && page.eq_ignore_ascii_case(host));
+        if !is_ours && !access.cors_origins.iter().any(|known| known == origin) {
+            let why = "the Origin header is not of this machine: web pages from elsewhere may not ask";
+            return Err(refused(&format!("{why}, unless server.cors_origins names them")));
         }
-        _ => Ok(()),
     }
+    if is_open { Ok(()) } else { access.tokens.check(request).map_err(Problem::from) }
 }
 
 fn refused(why: &str) -> Problem {
-    Problem::new(StatusCode::FORBIDDEN, format!("{why}; this server answers to its own machine alone"))
+    Problem::new(StatusCode::FORBIDDEN, why)
 }
 
 /// The header's value, when it is there once.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
+use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
@@ -66,6 +66,14 @@ impl Problem {
     /// The headers that belong to the status.
     pub(crate) fn headers(&self) -> HeaderMap {
         let mut headers = HeaderMap::new();
+        if self.status == StatusCode::UNAUTHORIZED {
+            headers.append(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"tailwater\""));
+            // NOTE: this one makes browsers ask people.
+            headers.append(
+                WWW_AUTHENTICATE,
+                HeaderValue::from_static("Basic realm=\"tailwater\", charset=\"UTF-8\""),
+            );
+        }
         if let Some(wait) = self.retry_after {
             // NOTE: whole seconds, never too few of them.
             let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);

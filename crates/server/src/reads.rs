@@ -2,7 +2,7 @@
 
 use std::future::Future;
 
-use event::{Text, Time};
+use event::{Position, Stretch, Text, Time};
 use query::{Answer, Question, ReadError, WorkspaceStats};
 use serde_json::Value;
 
@@ -20,8 +20,27 @@ pub trait Reads: Send + Sync + 'static {
     /// The metrics, in the text format that Prometheus reads.
     fn metrics(&self) -> impl Future<Output = Result<String, ReadError>> + Send;
 
+    /// Where the log ends now.
+    ///
+    /// # Errors
+    /// When there is none at this moment.
+    fn head(&self) -> Result<Head, ReadError>;
+
+    /// What lies in the log from this position on: some entries, or the hole that it lies in. It waits until there is
+    /// something durable.
+    fn read(&self, from: Position) -> impl Future<Output = Result<Stretch, ReadError>> + Send;
+
     /// Why a person or a supervisor should look, if they should.
     fn ailment(&self) -> impl Future<Output = Result<Option<String>, ReadError>> + Send;
+}
+
+/// Where a log ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Head {
+    /// The position that the next event gets.
+    pub next: Position,
+    /// The host of events that name none.
+    pub host: Text,
 }
 
 /// An answer, and where it is from.

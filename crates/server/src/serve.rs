@@ -10,19 +10,33 @@ use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::guard::Access;
 use crate::intake::Intake;
+use crate::live::Stop;
 use crate::reads::Reads;
 use crate::routes::{App, Client, router};
 use crate::settings::Settings;
 use crate::tally::Tally;
+use crate::tls::Tls;
 
 /// How long to wait when no connection can be accepted, as when there are no more file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Where connections come in, and whom the server lets in.
+pub struct Door {
+    /// Where it listens.
+    pub listener: TcpListener,
+    /// Who may ask and send.
+    pub access: Access,
+    /// What makes connections private; without it they are not.
+    pub tls: Option<Tls>,
+}
 
 /// The server.
 pub struct Server<I> {
@@ -50,8 +64,9 @@ impl<I: Intake + Reads> Server<I> {
     }
 
     /// Serves until told to stop; then accepts nothing more and ends what is under way.
-    pub async fn serve(&self, listener: TcpListener, stop: CancellationToken) {
-        let (clients, router) = (TaskTracker::new(), router(&self.app));
+    pub async fn serve(&self, door: Door, stop: CancellationToken) {
+        let Door { listener, access, tls } = door;
+        let (clients, router) = (TaskTracker::new(), router(&self.app, access));
         let places = Arc::new(Semaphore::new(self.settings.connections_max));
         let mut health = Health::default();
         loop {
@@ -65,9 +80,18 @@ impl<I: Intake + Reads> Server<I> {
             };
             match health.heard(accepted) {
                 Some((stream, address)) => {
-                    let serving = self.serve_client(stream, address, router.clone(), stop.clone());
+                    let client = ServedClient {
+                        address,
+                        head_deadline: self.settings.head_deadline,
+                        router: router.clone(),
+                        stop: stop.clone(),
+                    };
+                    let tls = tls.clone();
                     clients.spawn(async move {
-                        serving.await;
+                        match tls {
+                            None => client.serve(stream).await,
+                            Some(tls) => client.serve_private(stream, &tls).await,
+                        }
                         drop(place);
                     });
                 }
@@ -79,35 +103,51 @@ impl<I: Intake + Reads> Server<I> {
         clients.close();
         clients.wait().await;
     }
+}
 
-    fn serve_client(
-        &self,
-        stream: TcpStream,
-        address: SocketAddr,
-        router: Router,
-        stop: CancellationToken,
-    ) -> impl Future<Output = ()> + Send + 'static {
-        let head_deadline = self.settings.head_deadline;
-        async move {
-            let router = TowerToHyperService::new(router);
-            let service = service_fn(move |mut request: hyper::Request<hyper::body::Incoming>| {
-                request.extensions_mut().insert(Client(address.ip()));
-                router.call(request)
-            });
-            let mut builder = http1::Builder::new();
-            builder.timer(TokioTimer::new()).header_read_timeout(head_deadline);
-            let connection = builder.serve_connection(TokioIo::new(stream), service);
-            tokio::pin!(connection);
-            let ended = tokio::select! {
-                ended = connection.as_mut() => ended,
-                () = stop.cancelled() => {
-                    connection.as_mut().graceful_shutdown();
-                    connection.await
-                }
-            };
-            if let Err(error) = ended {
-                tracing::debug!(%error, "an HTTP connection broke off");
+/// A connection that was accepted.
+struct ServedClient {
+    address: SocketAddr,
+    head_deadline: Duration,
+    router: Router,
+    stop: CancellationToken,
+}
+
+impl ServedClient {
+    /// Serves it when it has agreed on a key.
+    async fn serve_private(self, stream: TcpStream, tls: &Tls) {
+        let accepted = tokio::select! {
+            accepted = tokio::time::timeout(self.head_deadline, tls.acceptor().accept(stream)) => accepted,
+            () = self.stop.cancelled() => return,
+        };
+        match accepted {
+            Ok(Ok(stream)) => self.serve(stream).await,
+            Ok(Err(error)) => tracing::debug!(%error, "a TLS connection did not begin"),
+            Err(_) => tracing::debug!("a TLS connection did not begin in time"),
+        }
+    }
+
+    async fn serve(self, stream: impl AsyncRead + AsyncWrite + Unpin) {
+        let Self { address, head_deadline, router, stop } = self;
+        let (router, stopping) = (TowerToHyperService::new(router), Stop(stop.clone()));
+        let service = service_fn(move |mut request: hyper::Request<hyper::body::Incoming>| {
+            request.extensions_mut().insert(Client(address.ip()));
+            request.extensions_mut().insert(stopping.clone());
+            router.call(request)
+        });
+        let mut builder = http1::Builder::new();
+        builder.timer(TokioTimer::new()).header_read_timeout(head_deadline);
+        let connection = builder.serve_connection(TokioIo::new(stream), service);
+        tokio::pin!(connection);
+        let ended = tokio::select! {
+            ended = connection.as_mut() => ended,
+            () = stop.cancelled() => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
             }
+        };
+        if let Err(error) = ended {
+            tracing::debug!(%error, "an HTTP connection broke off");
         }
     }
 }

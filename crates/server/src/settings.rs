@@ -16,6 +16,8 @@ pub struct Settings {
     pub memory_bytes_max: usize,
     /// The most connections; another one waits.
     pub connections_max: usize,
+    /// The most streams of live events, each of which keeps its connection.
+    pub live_max: usize,
     /// How long the head of a request may take, and how long a connection may be idle.
     pub head_deadline: Duration,
     /// How long a body may take.
@@ -30,6 +32,7 @@ impl Default for Settings {
             // NOTE: one of the largest requests, and a good many of the usual ones beside it.
             memory_bytes_max: REQUEST_BYTES_MAX / 2 * 3,
             connections_max: 256,
+            live_max: 64,
             head_deadline: Duration::from_secs(30),
             body_deadline: Duration::from_secs(30),
         }

@@ -159,7 +159,7 @@ enum Kind {
     /// This command.
     Alone {
         log: EventLog,
-        service: Service,
+        service: Box<Service>,
         stop: CancellationToken,
         _signals: Option<AbortOnDropHandle<()>>,
     },
@@ -220,7 +220,7 @@ impl Holder {
                 Signals::LeftAlone => tracing::warn!("{note}"),
             }
         }
-        let service = Service::of_command(opened, config);
+        let service = Box::new(Service::of_command(opened, config));
         let stop = CancellationToken::new();
         let heeded = (signals == Signals::StopWork)
             .then(|| AbortOnDropHandle::new(crate::signals::cancel_on_signal(stop.clone())));

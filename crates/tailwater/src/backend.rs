@@ -3,13 +3,14 @@
 use std::sync::{OnceLock, Weak};
 use std::time::Duration;
 
+use event::{Position, Stretch};
 use eventlog::{AppendError, Batch};
 use query::{Question, ReadError, ReadErrorKind, WorkspaceStats};
 use serde_json::Value;
-use server::{Accepted, Answered, Intake, IntakeError, Reads, Teller};
+use server::{Accepted, Answered, Head, Intake, IntakeError, Reads, Teller};
 
-use crate::facade::Facade;
 use crate::failure::{Failure, chain};
+use crate::readers::Readers;
 use crate::service::{self, Service};
 
 /// How long a client should wait while the queue to the disk is full; it drains in a moment.
@@ -17,10 +18,10 @@ const QUEUE_WAIT: Duration = Duration::from_secs(1);
 /// How long a client should wait while the log has no room, or has failed: it looks again about as often.
 const LOG_WAIT: Duration = Duration::from_secs(10);
 
-/// The log, the facade, and who tells how all is doing.
+/// The log, the readers, and who tells how all is doing.
 pub(crate) struct Backend {
     intake: service::Intake,
-    facade: Facade,
+    readers: Readers,
     /// The holder of the log, which has the server and so comes after it.
     holder: OnceLock<Weak<Service>>,
 }
@@ -28,8 +29,8 @@ pub(crate) struct Backend {
 impl Backend {
     /// A backend whose holder is told later.
     #[must_use]
-    pub(crate) fn new(intake: service::Intake, facade: Facade) -> Self {
-        Self { intake, facade, holder: OnceLock::new() }
+    pub(crate) fn new(intake: service::Intake, readers: Readers) -> Self {
+        Self { intake, readers, holder: OnceLock::new() }
     }
 
     /// Tells who holds the log.
@@ -60,7 +61,7 @@ impl Intake for Backend {
 
 impl Reads for Backend {
     async fn ask(&self, question: &Question) -> Result<Answered, ReadError> {
-        self.facade.ask(question).await
+        self.readers.ask(question).await
     }
 
     async fn workspace(&self) -> Result<WorkspaceStats, ReadError> {
@@ -76,6 +77,15 @@ impl Reads for Backend {
 
     async fn metrics(&self) -> Result<String, ReadError> {
         Ok(self.holder()?.metrics().await.map_err(failed)?.text)
+    }
+
+    fn head(&self) -> Result<Head, ReadError> {
+        let (next, host) = self.readers.log().head();
+        Ok(Head { next, host })
+    }
+
+    async fn read(&self, from: Position) -> Result<Stretch, ReadError> {
+        self.readers.log().stretch(from).await
     }
 
     async fn ailment(&self) -> Result<Option<String>, ReadError> {
@@ -135,7 +145,7 @@ mod tests {
     }
     fn backend(log: &EventLog) -> Backend {
         let reader = LogReader::new(log.clone(), Arc::new(Prices::default()));
-        Backend::new(service::Intake::new(log.clone(), Registry::default()), Facade::new(reader, None))
+        Backend::new(service::Intake::new(log.clone(), Registry::default()), Readers::new(reader, None))
     }
 
     #[tokio::test]

@@ -1,147 +1,232 @@
-//! One place to ask: the database while it answers, else the log.
-//!
-//! Who asks shall not wait for a database that is away. One that has just answered is trusted for a moment. Else it is
-//! asked first whether it is there, and given [`PATIENCE`] for that, or twice what it took the last time: an answer that
-//! comes later makes it known again, and the next question goes there. While a question is under way it is asked again now
-//! and then; when it no longer answers, or its link breaks, the log answers instead.
+//! The library's reader: answers for a program of yours, from the database or the log.
 
-use std::future::Future;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::path::PathBuf;
+use std::sync::Arc;
 
-use query::{Answer, Question, ReadError, ReadErrorKind};
-use server::{Answered, Source};
-use store::DatabaseUrl;
-use store::read::{ReadOptions, TimescaleReader};
+use query::wire::v1::{ReadAnswerError, read_answer, read_workspace};
+use query::{
+    AgentRow, AgentSummary, Answer, ChannelRow, GapRow, Question, ReadError, ReadErrorKind, StateRow,
+    SystemRow, TokenRow, Topic, WorkspaceStats,
+};
+use server::Source;
+use store::read::PgPool;
+use tokio::sync::Mutex;
 
-use crate::log_reader::LogReader;
+use crate::access::{Holder, Missing, Signals};
+use crate::commands::now;
+use crate::config::Config;
+use crate::control::Task;
+use crate::failure::{Failure, chain};
+use crate::readers::Database;
 
-/// How long a database that was asked whether it is there may take at first.
-const PATIENCE: Duration = Duration::from_millis(150);
-/// And at the most, where it is known to be slow.
-const PATIENCE_MAX: Duration = Duration::from_secs(2);
-/// How long a database that has answered is taken to be there.
-const TRUST: Duration = Duration::from_secs(2);
-/// How often it is asked whether it is still there, while it works on a question.
-const WATCH_INTERVAL: Duration = Duration::from_millis(500);
-
-/// Answers from a database or a log.
-pub(crate) struct Facade {
-    log: LogReader,
+/// Answers questions about what was recorded.
+///
+/// A question is a topic and parameters, the same as of `tailwater query` and of HTTP: `docs/query.md` lists them. The
+/// database answers while it is there, else the log: through the socket of `tailwater run`, or, while nobody holds
+/// the log, by opening it for the time of one answer. It installs no signal handlers. A clone is the same facade.
+///
+/// ```
+/// use tailwater::{AgentState, Facade, Recorder, State, Topic};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let home = tempfile::tempdir()?;
+/// # let data_dir = home.path().join("data");
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+/// let time = std::time::SystemTime::now().into();
+/// let said = AgentState { time, agent_name: "zen".into(), state: State::Working, ..AgentState::default() };
+/// Recorder::connect(&data_dir)?.record_state(said).await?;
+///
+/// let facade = Facade::open(&data_dir)?;
+/// let states = facade.states(&[("agent", "zen"), ("from", "-5m")]).await?;
+/// assert_eq!(states[0].state, "working");
+/// facade.close().await;
+/// # Ok(())
+/// # })
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Facade {
+    config: Arc<Config>,
     database: Option<Arc<Database>>,
+    /// Held while this process itself holds the log: a second opening would find it held.
+    alone: Arc<Mutex<()>>,
 }
 
-/// A database and what is known of its being there.
-struct Database {
-    reader: TimescaleReader,
-    /// A connection of its own: the others may all be at work.
-    pinging: TimescaleReader,
-    known: Mutex<Known>,
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct FacadeError {
+    kind: FacadeErrorKind,
+    message: String,
 }
 
-#[derive(Clone, Copy, Debug, Default)]
-struct Known {
-    answered: Option<Instant>,
-    /// How long it took to say that it is there.
-    took: Option<Duration>,
+/// What the caller can do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum FacadeErrorKind {
+    /// The question means nothing: the message names the parameter.
+    Invalid,
+    /// Neither the database nor the log can be reached now: try again.
+    Unavailable,
+    /// The configuration means nothing, or somebody must mend something: the message says what.
+    Refused,
 }
+
+impl FacadeError {
+    /// What the caller can do.
+    #[must_use]
+    pub const fn kind(&self) -> FacadeErrorKind {
+        self.kind
+    }
+
+    fn refused(message: String) -> Self {
+        Self { kind: FacadeErrorKind::Refused, message }
+    }
+}
+
+impl From<Failure> for FacadeError {
+    fn from(failure: Failure) -> Self {
+        let kind = if failure.is_lost { FacadeErrorKind::Unavailable } else { FacadeErrorKind::Refused };
+        Self { kind, message: failure.message }
+    }
+}
+
+impl From<ReadError> for FacadeError {
+    fn from(error: ReadError) -> Self {
+        let kind = match error.kind() {
+            ReadErrorKind::Invalid => FacadeErrorKind::Invalid,
+            ReadErrorKind::Unavailable => FacadeErrorKind::Unavailable,
+            ReadErrorKind::Fatal => FacadeErrorKind::Refused,
+        };
+        Self { kind, message: chain(&error) }
+    }
+}
+
+impl From<ReadAnswerError> for FacadeError {
+    fn from(error: ReadAnswerError) -> Self {
+        Self::refused(format!("the daemon's answer makes no sense: {error}; it may be of another version"))
+    }
+}
+
+/// Parameters of a question: names and texts.
+type Parameters<'a> = &'a [(&'a str, &'a str)];
 
 impl Facade {
-    /// A facade of this log, and of a database if there is one. Call it within a tokio runtime.
-    #[must_use]
-    pub(crate) fn new(log: LogReader, database: Option<&DatabaseUrl>) -> Self {
-        Self { log, database: database.map(|url| Arc::new(Database::new(url))) }
-    }
-
-    /// Answers from the database while it is there, else from the log.
+    /// A facade of the log of this data directory, and of the database that is set. Every other setting is what the
+    /// commands would use: from `TAILWATER_*` and `tailwater.toml`. Call it within a tokio runtime. Nothing is connected
+    /// yet.
     ///
     /// # Errors
-    /// When the question cannot be answered, or neither can answer it.
-    pub(crate) async fn ask(&self, question: &Question) -> Result<Answered, ReadError> {
+    /// When a setting means nothing.
+    pub fn open(data_dir: impl Into<PathBuf>) -> Result<Self, FacadeError> {
+        Ok(Self::with_config(Config::of_data_dir(data_dir.into())?))
+    }
+
+    /// A facade with settings of the caller's. Call it within a tokio runtime.
+    #[must_use]
+    pub fn with_config(config: Config) -> Self {
+        let database = config.database.as_ref().map(|url| Arc::new(Database::new(url)));
+        Self { config: Arc::new(config), database, alone: Arc::default() }
+    }
+
+    /// Answers a question, and tells who did.
+    ///
+    /// # Errors
+    /// When the question means nothing, or nobody can answer it.
+    pub async fn ask(
+        &self,
+        topic: Topic,
+        parameters: &[(&str, &str)],
+    ) -> Result<(Answer, Source), FacadeError> {
+        let own = |(name, text): &(&str, &str)| ((*name).to_owned(), (*text).to_owned());
+        let parameters: Vec<(String, String)> = parameters.iter().map(own).collect();
+        let now = now();
+        let question = Question::parse(topic, &parameters, now)
+            .map_err(|error| FacadeError { kind: FacadeErrorKind::Invalid, message: error.to_string() })?;
         if let Some(database) = &self.database
-            && database.is_there().await
+            && let Some(answer) = database.ask_if_there(&question).await?
         {
-            match database.ask(question).await {
-                Ok(answer) => return Ok(answered(answer, Source::Database)),
-                Err(error) if error.kind() != ReadErrorKind::Unavailable => return Err(error),
-                Err(_) => {}
-            }
+            return Ok((answer, Source::Database));
         }
-        let answer = question.ask(&self.log).await?;
-        let (covers_from, covers_hosts) = self.log.covers().await?;
-        Ok(Answered { covers_from, covers_hosts, ..answered(answer, Source::Log) })
+        let answer = self.ask_log(Task::Query { topic, parameters, now_micros: now.micros() }).await?;
+        Ok((read_answer(topic, &answer)?, Source::Log))
+    }
+
+    /// The workspace as it is now.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub async fn workspace(&self) -> Result<WorkspaceStats, FacadeError> {
+        Ok(read_workspace(&self.ask_log(Task::Stats).await?)?)
+    }
+
+    /// The connections to the database, for statements of the caller's; `None` without one. They work as long as this
+    /// facade is there.
+    ///
+    /// # Errors
+    /// When the way to the database cannot be opened.
+    pub async fn pool(&self) -> Result<Option<PgPool>, FacadeError> {
+        match &self.database {
+            Some(database) => Ok(Some(database.pool().await?)),
+            None => Ok(None),
+        }
+    }
+
+    /// Waits for what is under way in the database and closes the connections.
+    pub async fn close(self) {
+        if let Some(database) = &self.database {
+            database.close().await;
+        }
+    }
+
+    async fn ask_log(&self, task: Task) -> Result<serde_json::Value, FacadeError> {
+        if let Some(daemon) = Holder::find_daemon(&self.config).await? {
+            return ask(daemon, task).await;
+        }
+        let _alone = self.alone.lock().await;
+        ask(Holder::find_with(&self.config, Missing::Refuse, Signals::LeftAlone).await?, task).await
     }
 }
 
-fn answered(answer: Answer, source: Source) -> Answered {
-    Answered { answer, source, covers_from: None, covers_hosts: Vec::new() }
+async fn ask(mut holder: Holder, task: Task) -> Result<serde_json::Value, FacadeError> {
+    let answer = holder.ask(task, Vec::new(), |_| Ok(())).await;
+    let closed = holder.close().await;
+    Ok(answer.and_then(|answer| closed.map(|()| answer))?)
 }
 
-impl Database {
-    fn new(url: &DatabaseUrl) -> Self {
-        let options = ReadOptions { connections_max: 1, ..ReadOptions::default() };
-        Self {
-            reader: TimescaleReader::new(url, ReadOptions::default()),
-            pinging: TimescaleReader::new(url, options),
-            known: Mutex::default(),
+/// A topic's rows, or that there is something else, which there never is.
+macro_rules! rows {
+    ($($(#[$doc:meta])* $name:ident($topic:ident, $answer:ident) -> $rows:ty;)*) => {
+        impl Facade {
+            $($(#[$doc])*
+            ///
+            /// # Errors
+            /// As [`Self::ask`].
+            pub async fn $name(&self, parameters: Parameters<'_>) -> Result<$rows, FacadeError> {
+                match self.ask(Topic::$topic, parameters).await?.0 {
+                    Answer::$answer(rows) => Ok(rows),
+                    _ => Err(FacadeError::refused("the answer is about something else".to_owned())),
+                }
+            })*
         }
-    }
+    };
+}
 
-    /// Whether it has answered just now, or does so soon.
-    async fn is_there(self: &Arc<Self>) -> bool {
-        let known = *self.known();
-        if known.answered.is_some_and(|answered| answered.elapsed() < TRUST) {
-            return true;
-        }
-        let patience = known.took.map_or(PATIENCE, |took| (took * 2).clamp(PATIENCE, PATIENCE_MAX));
-        // NOTE: a ping that takes longer goes on, and is heard of by the next question.
-        let pinging = tokio::spawn(Arc::clone(self).ping());
-        matches!(tokio::time::timeout(patience, pinging).await, Ok(Ok(true)))
-    }
-
-    async fn ping(self: Arc<Self>) -> bool {
-        let began = Instant::now();
-        let is_there = self.pinging.ping().await.is_ok();
-        let mut known = self.known();
-        if is_there {
-            *known = Known { answered: Some(Instant::now()), took: Some(began.elapsed()) };
-        } else {
-            known.answered = None;
-        }
-        is_there
-    }
-
-    /// Asks the question, for as long as the database is there.
-    async fn ask(self: &Arc<Self>, question: &Question) -> Result<Answer, ReadError> {
-        let outcome = tokio::select! {
-            answer = question.ask(&self.reader) => answer,
-            () = self.gone() => Err(ReadError::new(ReadErrorKind::Unavailable, "the database no longer answers")),
-        };
-        let mut known = self.known();
-        match &outcome {
-            Ok(_) => known.answered = Some(Instant::now()),
-            Err(error) if error.kind() == ReadErrorKind::Unavailable => known.answered = None,
-            Err(_) => {}
-        }
-        outcome
-    }
-
-    /// Ends when the database has not said twice in a row that it is there.
-    fn gone(self: &Arc<Self>) -> impl Future<Output = ()> + Send + use<> {
-        let database = Arc::clone(self);
-        async move {
-            let mut silent = 0;
-            while silent < 2 {
-                tokio::time::sleep(WATCH_INTERVAL).await;
-                let patience =
-                    database.known().took.map_or(PATIENCE_MAX, |took| (took * 10).min(PATIENCE_MAX));
-                let ping = tokio::time::timeout(patience.max(PATIENCE), Arc::clone(&database).ping());
-                silent = if matches!(ping.await, Ok(true)) { 0 } else { silent + 1 };
-            }
-        }
-    }
-
-    fn known(&self) -> MutexGuard<'_, Known> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+rows! {
+    /// Systems over time.
+    systems(System, System) -> Vec<SystemRow>;
+    /// Agents over time.
+    agents(Agents, Agents) -> Vec<AgentRow>;
+    /// The newest sample of each agent.
+    latest(Latest, Agents) -> Vec<AgentRow>;
+    /// All that one agent did, which the parameter `agent` names; `None` when there is nothing of it.
+    summary(Summary, Summary) -> Option<Box<AgentSummary>>;
+    /// Channels over time.
+    channels(Channels, Channels) -> Vec<ChannelRow>;
+    /// Tokens and their cost over time.
+    tokens(Tokens, Tokens) -> Vec<TokenRow>;
+    /// What agents said of themselves.
+    states(States, States) -> Vec<StateRow>;
+    /// What is known to be lost.
+    gaps(Gaps, Gaps) -> Vec<GapRow>;
 }

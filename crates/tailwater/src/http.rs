@@ -1,23 +1,26 @@
 //! The HTTP server in the daemon: where it listens, what it appends to, and how it is doing.
 //!
-//! Recording does not depend on it: a port that is taken is told once and tried again, and everything else goes on.
+//! Recording does not depend on it: a port that is taken, or a certificate that cannot be read, is told once and tried
+//! again, and everything else goes on.
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use server::{Server, Settings, Tally};
+use server::{Access, Door, Server, Settings, Tally, Tls, Tokens};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::backend::Backend;
 use crate::config::HttpServing;
+use crate::failure::chain;
 use crate::service::Service;
 
-/// How long until a port that was taken is tried again.
+/// How long until it is tried again to listen.
 const LISTEN_PAUSE: Duration = Duration::from_secs(10);
 
 /// The `ingest` object of `status`. Other tools build on it.
@@ -43,6 +46,7 @@ impl Default for IngestObject {
 /// The HTTP server of the daemon.
 pub(crate) struct Http {
     server: Server<Backend>,
+    serving: HttpServing,
     listening: Mutex<Listening>,
 }
 
@@ -50,20 +54,19 @@ pub(crate) struct Http {
 #[derive(Clone, Debug)]
 enum Listening {
     At(SocketAddr),
-    Waiting { wanted: SocketAddr, error: String },
+    Waiting { error: String },
 }
 
 impl Http {
-    /// Binds its address, which may fail: then it is tried again while the server runs.
-    pub(crate) async fn bind(serving: HttpServing, backend: Backend) -> (Arc<Self>, Option<TcpListener>) {
+    /// Opens its door, which may fail: then it is tried again while the server runs.
+    pub(crate) async fn bind(serving: HttpServing, backend: Backend) -> (Arc<Self>, Option<Door>) {
         let settings = Settings { rate: serving.rate, ..Settings::default() };
         let server = Server::new(backend, settings);
-        let wanted = serving.listen;
-        let (listening, listener) = match listen(wanted).await {
-            Ok((address, listener)) => (Listening::At(address), Some(listener)),
-            Err(error) => (Listening::Waiting { wanted, error: error.to_string() }, None),
+        let (listening, door) = match open(&serving).await {
+            Ok((address, door)) => (Listening::At(address), Some(door)),
+            Err(error) => (Listening::Waiting { error }, None),
         };
-        (Arc::new(Self { server, listening: Mutex::new(listening) }), listener)
+        (Arc::new(Self { server, serving, listening: Mutex::new(listening) }), door)
     }
 
     /// Tells who holds the log, and so knows how all is doing.
@@ -72,28 +75,31 @@ impl Http {
     }
 
     /// Serves until told to stop, and ends what is under way.
-    pub(crate) fn start(
-        self: &Arc<Self>,
-        bound: Option<TcpListener>,
-        stop: CancellationToken,
-    ) -> JoinHandle<()> {
+    pub(crate) fn start(self: &Arc<Self>, opened: Option<Door>, stop: CancellationToken) -> JoinHandle<()> {
         let http = Arc::clone(self);
         tokio::spawn(async move {
-            let listener = match bound {
-                Some(listener) => Some(listener),
-                None => http.wait_for_port(&stop).await,
+            if http.is_in_the_open() {
+                tracing::warn!(
+                    "other machines can reach {}, and tokens and answers go there unencrypted: set server.tls_cert and \
+                     server.tls_key, or let a proxy with TLS stand before it",
+                    http.serving.listen
+                );
+            }
+            let door = match opened {
+                Some(door) => Some(door),
+                None => http.wait_for_door(&stop).await,
             };
-            if let Some(listener) = listener {
-                http.server.serve(listener, stop).await;
+            if let Some(door) = door {
+                http.server.serve(door, stop).await;
             }
         })
     }
 
-    async fn wait_for_port(&self, stop: &CancellationToken) -> Option<TcpListener> {
-        let Listening::Waiting { wanted, error } = self.listening() else { return None };
+    async fn wait_for_door(&self, stop: &CancellationToken) -> Option<Door> {
+        let Listening::Waiting { error } = self.listening() else { return None };
         tracing::warn!(
-            "cannot listen on {wanted}: {error}; recording goes on, it is tried again every {} s; if another program \
-             has the port, set server.listen",
+            "cannot listen on {}: {error}; recording goes on, it is tried again every {} s",
+            self.serving.listen,
             LISTEN_PAUSE.as_secs()
         );
         loop {
@@ -101,12 +107,25 @@ impl Http {
                 () = stop.cancelled() => return None,
                 () = tokio::time::sleep(LISTEN_PAUSE) => {}
             }
-            if let Ok((address, listener)) = listen(wanted).await {
-                *self.listening.lock().unwrap_or_else(PoisonError::into_inner) = Listening::At(address);
-                tracing::info!("listens on http://{address} now");
-                return Some(listener);
+            let opened = open(&self.serving).await;
+            let mut listening = self.listening.lock().unwrap_or_else(PoisonError::into_inner);
+            match opened {
+                Ok((address, door)) => {
+                    *listening = Listening::At(address);
+                    tracing::info!("listens on {}://{address} now", self.scheme());
+                    return Some(door);
+                }
+                Err(error) => *listening = Listening::Waiting { error },
             }
         }
+    }
+
+    fn is_in_the_open(&self) -> bool {
+        !self.serving.listen.ip().is_loopback() && self.serving.tls.is_none()
+    }
+
+    const fn scheme(&self) -> &'static str {
+        if self.serving.tls.is_some() { "https" } else { "http" }
     }
 
     fn listening(&self) -> Listening {
@@ -116,9 +135,11 @@ impl Http {
     /// The line of the daemon's summary.
     #[must_use]
     pub(crate) fn line(&self) -> String {
+        let HttpServing { tokens, token_file, listen, .. } = &self.serving;
+        let wants = if tokens.is_empty() && token_file.is_none() { "" } else { ", wants a token" };
         match self.listening() {
-            Listening::At(address) => format!("http://{address}"),
-            Listening::Waiting { wanted, error } => format!("not yet on {wanted}: {error}"),
+            Listening::At(address) => format!("{}://{address}{wants}", self.scheme()),
+            Listening::Waiting { error } => format!("not yet on {listen}: {error}"),
         }
     }
 
@@ -128,13 +149,40 @@ impl Http {
         let tally = self.server.tally();
         let (state, address, error) = match self.listening() {
             Listening::At(address) => ("listening", address, None),
-            Listening::Waiting { wanted, error } => ("waiting", wanted, Some(error)),
+            Listening::Waiting { error } => ("waiting", self.serving.listen, Some(error)),
         };
         IngestObject { state: state.to_owned(), address: Some(address.to_string()), error, tally }
     }
 }
 
-async fn listen(address: SocketAddr) -> io::Result<(SocketAddr, TcpListener)> {
-    let listener = TcpListener::bind(address).await?;
-    Ok((listener.local_addr()?, listener))
+/// Binds the address and reads what decides who is let in.
+async fn open(serving: &HttpServing) -> Result<(SocketAddr, Door), String> {
+    let tokens = match &serving.token_file {
+        Some(path) => serving.tokens.clone().and(tokens_of(path)?),
+        None => serving.tokens.clone(),
+    };
+    let tls = serving.tls.as_ref().map(|files| Tls::of_files(&files.cert, &files.key)).transpose();
+    let tls = tls.map_err(|error| chain(&error))?;
+    let bound = async {
+        let listener = TcpListener::bind(serving.listen).await?;
+        Ok((listener.local_addr()?, listener))
+    };
+    let (address, listener) = bound.await.map_err(|error: io::Error| match error.kind() {
+        io::ErrorKind::AddrInUse => format!("{error}: if another program has the port, set server.listen"),
+        _ => error.to_string(),
+    })?;
+    let access = Access { tokens, cors_origins: serving.cors_origins.clone() };
+    Ok((address, Door { listener, access, tls }))
+}
+
+/// IMPORTANT: a file that cannot be read, or has no token, keeps the door shut.
+fn tokens_of(path: &Path) -> Result<Tokens, String> {
+    let place = format!("server.token_file {}", path.display());
+    let text = std::fs::read_to_string(path).map_err(|error| format!("{place}: {error}"))?;
+    let tokens = Tokens::parse(&text).map_err(|error| format!("{place}: {error}"))?;
+    if tokens.is_empty() {
+        Err(format!("{place} has no token: a line of it is read:TOKEN or write:TOKEN"))
+    } else {
+        Ok(tokens)
+    }
 }

@@ -20,6 +20,7 @@ mod metrics;
 mod output;
 mod prices;
 mod projection;
+mod readers;
 mod recorder;
 mod render;
 mod retention;
@@ -42,11 +43,17 @@ use crate::config::{CATALOGUE, Config, RawConfig};
 use crate::failure::Failure;
 
 pub use crate::adapter::LogSource;
+pub use crate::facade::{Facade, FacadeError, FacadeErrorKind};
 pub use crate::recorder::{RecordError, RecordErrorKind, Recorded, Recorder};
 pub use event::{
     AgentSample, AgentState, ChannelSample, Event, Gap, Resources, State, SystemSample, Text, Time,
     TokenUsage,
 };
+pub use query::{
+    AgentRow, AgentSummary, Answer, ChannelRow, GapRow, StateRow, SystemRow, TokenRow, Topic, WorkspaceStats,
+};
+pub use server::Source;
+pub use store::read::PgPool;
 
 /// Runs the program: reads the command line, does what it says, and gives the exit code.
 #[must_use]

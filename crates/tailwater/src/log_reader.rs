@@ -24,6 +24,8 @@ use crate::failure::chain;
 
 /// How much is read at once: a millisecond or two of work.
 const LIMITS: ReadLimits = ReadLimits { events_max: 4_096, bytes_max: usize::MAX };
+/// The same for who waits for what is new.
+const LIVE_LIMITS: ReadLimits = ReadLimits { events_max: 512, bytes_max: 1 << 20 };
 /// How long one answer may take, as for a statement of the database.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
 /// The most events that one answer is folded from: a few hundred bytes of memory each.
@@ -53,6 +55,23 @@ impl LogReader {
         let earliest =
             tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| Err(panicked(error)))?;
         Ok((earliest, vec![Text::new(self.log.info().host.as_str())]))
+    }
+
+    /// The position that the next event gets, and the host of events that name none.
+    #[must_use]
+    pub(crate) fn head(&self) -> (Position, Text) {
+        (self.log.ends().next, Text::new(self.log.info().host.as_str()))
+    }
+
+    /// What lies from this position on, once there is something durable.
+    ///
+    /// # Errors
+    /// When it cannot be read, or the log ends before.
+    pub(crate) async fn stretch(&self, from: Position) -> Result<Stretch, ReadError> {
+        let log = self.log.clone();
+        log.wait_durable(from).await.map_err(|error| unreadable(&error))?;
+        let work = move || log.read(from, LIVE_LIMITS).map_err(|error| unreadable(&error));
+        tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| Err(panicked(error)))
     }
 
     /// Folds the events of these kinds and times on a thread that may block.

@@ -3,8 +3,12 @@
 //! A row is one flat object, its members named and ordered by [`Row::COLUMNS`]; what is not known is null. A time is
 //! RFC 3339 with microseconds, `2026-01-02T03:04:05.678901Z`. A list of rows is a bare array.
 
-mod workspace;
+mod read;
+pub(super) mod workspace;
 
+pub use read::{ReadAnswerError, read_answer, read_workspace};
+
+use schemars::JsonSchema;
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
 use crate::{
@@ -43,8 +47,8 @@ macro_rules! flat {
 
 flat!(SystemRow, AgentRow, ChannelRow, TokenRow, StateRow, GapRow);
 
-#[derive(serde::Serialize)]
-struct SummaryV1<'a> {
+#[derive(serde::Serialize, JsonSchema)]
+pub(super) struct SummaryV1<'a> {
     agent_name: &'a str,
     role: &'a str,
     tool: &'a str,
@@ -59,32 +63,32 @@ struct SummaryV1<'a> {
     models: Vec<ModelV1<'a>>,
 }
 
-#[derive(serde::Serialize)]
+#[derive(serde::Serialize, JsonSchema)]
 struct CpuV1 {
     avg_percent: Option<f64>,
     max_percent: Option<f64>,
 }
 
-#[derive(serde::Serialize)]
+#[derive(serde::Serialize, JsonSchema)]
 struct MemoryV1 {
     avg_bytes: Option<u64>,
     max_bytes: Option<u64>,
     avg_percent: Option<f64>,
 }
 
-#[derive(serde::Serialize)]
+#[derive(serde::Serialize, JsonSchema)]
 struct DiskV1 {
     read_bytes: Option<u64>,
     write_bytes: Option<u64>,
 }
 
-#[derive(serde::Serialize)]
+#[derive(serde::Serialize, JsonSchema)]
 struct NetworkV1 {
     rx_bytes: Option<u64>,
     tx_bytes: Option<u64>,
 }
 
-#[derive(serde::Serialize)]
+#[derive(serde::Serialize, JsonSchema)]
 struct TokensV1 {
     input: u64,
     output: u64,
@@ -92,12 +96,12 @@ struct TokensV1 {
     cache_create: u64,
 }
 
-#[derive(serde::Serialize)]
+#[derive(serde::Serialize, JsonSchema)]
 struct CostV1 {
     total_usd: f64,
 }
 
-#[derive(serde::Serialize)]
+#[derive(serde::Serialize, JsonSchema)]
 struct ModelV1<'a> {
     model: &'a str,
     cost_usd: Option<f64>,

@@ -6,10 +6,13 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use event::{Event, Position};
+use event::wire::Decoded;
+use event::{Entry, Event, Hole, Position, Stretch};
 use query::{Question, ReadError, ReadErrorKind, WorkspaceStats};
 use serde_json::Value;
-use server::{Accepted, Answered, Intake, IntakeError, Reads, Server, Settings, Tally, Teller};
+use server::{
+    Accepted, Access, Answered, Door, Head, Intake, IntakeError, Reads, Server, Settings, Tally, Teller, Tls,
+};
 use tokio::runtime::Runtime;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -29,6 +32,8 @@ pub struct Fake {
     /// What is answered to the next question.
     pub answer: Arc<Mutex<Option<Result<Answered, ReadError>>>>,
     pub ailment: Arc<Mutex<Option<String>>>,
+    /// What the log has no more.
+    pub hole: Arc<Mutex<Option<Hole>>>,
 }
 
 impl Intake for Fake {
@@ -44,6 +49,19 @@ impl Intake for Fake {
         kept.extend(events.into_iter().map(|event| (event, teller)));
         let last_position = Some(first.plus(accepted).before().0);
         Ok(Accepted { accepted, first_position: Some(first.0), last_position, known: 0, skipped: None })
+    }
+}
+
+impl Fake {
+    /// What was kept, as a log would have it.
+    fn entries_from(&self, from: Position) -> Vec<Entry> {
+        let kept = self.kept.lock().unwrap();
+        let placed = (1..).map(Position).zip(kept.iter()).filter(|(position, _)| *position >= from);
+        let entry = |(position, (event, _)): (Position, &(Event, Teller))| {
+            let event = Decoded::Event(event.clone());
+            Entry { position, checksum: 0, bytes: 0, event }
+        };
+        placed.take(3).map(entry).collect()
     }
 }
 
@@ -67,6 +85,24 @@ impl Reads for Fake {
         Ok("tailwater_build_info 1\n".to_owned())
     }
 
+    fn head(&self) -> Result<Head, ReadError> {
+        let next = Position(self.kept.lock().unwrap().len() as u64 + 1);
+        Ok(Head { next, host: "here".into() })
+    }
+
+    async fn read(&self, from: Position) -> Result<Stretch, ReadError> {
+        loop {
+            if let Some(hole) = self.hole.lock().unwrap().filter(|hole| (hole.lo..=hole.hi).contains(&from)) {
+                return Ok(Stretch::Hole(hole));
+            }
+            let entries = self.entries_from(from);
+            if !entries.is_empty() {
+                return Ok(Stretch::Events(entries));
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
     async fn ailment(&self) -> Result<Option<String>, ReadError> {
         Ok(self.ailment.lock().unwrap().clone())
     }
@@ -88,6 +124,11 @@ impl Running {
     }
 
     pub fn with(settings: Settings) -> Self {
+        Self::behind(settings, Access::default(), None)
+    }
+
+    /// Behind a door that lets in whom these let in.
+    pub fn behind(settings: Settings, access: Access, tls: Option<Tls>) -> Self {
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let fake = Fake {
@@ -98,13 +139,15 @@ impl Running {
             asked: Arc::default(),
             answer: Arc::default(),
             ailment: Arc::default(),
+            hole: Arc::default(),
         };
         let server = Arc::new(Server::new(fake.clone(), settings));
         let stop = CancellationToken::new();
         let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
         let address = listener.local_addr().unwrap();
         let (serves, stops) = (Arc::clone(&server), stop.clone());
-        let serving = Some(runtime.spawn(async move { serves.serve(listener, stops).await }));
+        let serving =
+            Some(runtime.spawn(async move { serves.serve(Door { listener, access, tls }, stops).await }));
         Self { fake, address, stop, server, serving, runtime }
     }
 

@@ -22,6 +22,8 @@ pub enum Exposure {
     Plain,
     /// A URL: without its password.
     Url,
+    /// Only that it is set.
+    Secret,
 }
 
 const fn plain(
@@ -112,19 +114,45 @@ pub const CATALOGUE: &[Setting] = &[
         "server.listen",
         &["TAILWATER_SERVER_LISTEN"],
         Some("127.0.0.1:9470"),
-        "the address of the HTTP server, of this machine alone: 127.0.0.1 or [::1]; port 0 is any that is free",
+        "the address of the HTTP server; one that other machines can reach needs tokens; port 0 is any that is free",
     ),
     plain(
         "server.enabled",
         &["TAILWATER_SERVER_ENABLED"],
         Some("true"),
-        "whether run takes events by HTTP and OTLP",
+        "whether run takes events by HTTP and OTLP, and answers by HTTP",
     ),
     plain(
         "server.rate",
         &["TAILWATER_SERVER_RATE"],
         Some("20000"),
         "how many events a second each client may send by HTTP, ten seconds' worth at once; none: any number",
+    ),
+    Setting {
+        key: "server.tokens",
+        variables: &["TAILWATER_SERVER_TOKENS"],
+        default: None,
+        help: "who may ask and send by HTTP: read:TOKEN,write:TOKEN; unset, and without server.token_file: this machine alone",
+        exposure: Exposure::Secret,
+    },
+    plain(
+        "server.token_file",
+        &["TAILWATER_SERVER_TOKEN_FILE"],
+        None,
+        "a file with more of them, a line each; it is read when run starts",
+    ),
+    plain(
+        "server.tls_cert",
+        &["TAILWATER_SERVER_TLS_CERT"],
+        None,
+        "the certificate for https, PEM, with what leads to its authority; unset: http",
+    ),
+    plain("server.tls_key", &["TAILWATER_SERVER_TLS_KEY"], None, "its private key, PEM"),
+    plain(
+        "server.cors_origins",
+        &["TAILWATER_SERVER_CORS_ORIGINS"],
+        Some(""),
+        "web pages from elsewhere that may ask and send, such as https://grafana.example.com; empty: none",
     ),
     plain("host.enabled", &["TAILWATER_HOST_ENABLED"], Some("true"), "whether to sample this machine"),
     plain("host.interval", &["TAILWATER_HOST_INTERVAL"], Some("10s"), "how often, from 1s to 1h"),

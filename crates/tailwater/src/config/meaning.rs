@@ -9,7 +9,7 @@ use sampler::ConfiguredAgent;
 use sampler::tmux::SessionPattern;
 use serde::{Deserialize, Serialize};
 
-use crate::failure::chain;
+use crate::failure::{Failure, chain};
 
 use super::bounds::LogBounds;
 use super::catalogue;
@@ -115,6 +115,22 @@ impl Config {
             docker: DockerSampling::new(raw, &variable)?,
             agents: raw.agents().to_vec(),
         })
+    }
+
+    /// What the commands would use with this data directory: from `TAILWATER_*` and `tailwater.toml`.
+    ///
+    /// # Errors
+    /// When a setting means nothing, or the directory's name is no text.
+    pub(crate) fn of_data_dir(data_dir: PathBuf) -> Result<Self, Failure> {
+        let text = data_dir.into_os_string().into_string().map_err(|data_dir| {
+            Failure::error(format!("the data directory {} is not UTF-8: use another", data_dir.display()))
+        })?;
+        let origin = super::Origin::Flag("data_dir".to_owned());
+        let given = super::Overrides::from([("data_dir", RawValue { text, origin })]);
+        let variable = |name: &str| std::env::var(name).ok();
+        let failed = |error| Failure::error(chain(&error));
+        let raw = RawConfig::gather(None, variable, given).map_err(failed)?;
+        Self::new(&raw, variable).map_err(failed)
     }
 
     /// How long this database keeps events; `None` means for ever, or that nothing is said of it.
@@ -279,7 +295,11 @@ mod tests {
         check("database.retention", "59m", "neither none nor");
         check("log.backpressure", "wait", "from 1s to 10m");
         check("server.listen", "9470", "not an address");
-        check("server.listen", "0.0.0.0:9470", "not of this machine alone");
+        check("server.listen", "0.0.0.0:9470", "there is no token");
+        check("server.tokens", "read:short", "token 1: has 5 characters");
+        check("server.tls_cert", "/x", "server.tls_key is not");
+        check("server.tls_key", "/x", "server.tls_cert is not");
+        check("server.cors_origins", "*", "is not an origin");
         check("server.rate", "0", "neither none nor");
         check("host.enabled", "yes", "neither true nor false");
         check("host.interval", "999ms", "from 1s to 1h");

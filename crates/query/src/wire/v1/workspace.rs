@@ -1,18 +1,19 @@
 //! The workspace as JSON: the Go package's names, and the utilization beside them.
 
+use schemars::JsonSchema;
 use serde::ser::{Serialize, Serializer};
 
 use crate::{AgentStat, WorkspaceStats};
 
-#[derive(serde::Serialize)]
-struct WorkspaceV1<'a> {
+#[derive(serde::Serialize, JsonSchema)]
+pub(in crate::wire) struct WorkspaceV1<'a> {
     collected_at: String,
     workspace_path: &'a str,
     agents: AgentsV1<'a>,
     utilization: Option<f64>,
 }
 
-#[derive(serde::Serialize)]
+#[derive(serde::Serialize, JsonSchema)]
 struct AgentsV1<'a> {
     agent_stats: Vec<AgentStatV1<'a>>,
     total_agents: u64,
@@ -27,7 +28,7 @@ struct AgentsV1<'a> {
     stopped: u64,
 }
 
-#[derive(serde::Serialize)]
+#[derive(serde::Serialize, JsonSchema)]
 struct AgentStatV1<'a> {
     name: &'a str,
     role: &'a str,
