@@ -79,8 +79,12 @@ impl Client {
                 break;
             }
         }
-        self.stream.read_exact(&mut vec![0; length]).expect("a body");
+        let mut body = vec![0; length];
+        self.stream.read_exact(&mut body).expect("a body");
         answer.took = began.elapsed();
+        if ![200, 202, 404].contains(&answer.status) {
+            panic!("{head}: {} {}", answer.status, String::from_utf8_lossy(&body));
+        }
         answer
     }
 }

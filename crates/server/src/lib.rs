@@ -6,6 +6,7 @@
 
 mod answers;
 mod body;
+mod collapse;
 mod events;
 mod guard;
 pub mod ingest;

@@ -18,6 +18,7 @@ use tokio::sync::Semaphore;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use crate::body::Memory;
+use crate::collapse::{Collapse, collapse};
 use crate::guard::Access;
 use crate::intake::Intake;
 use crate::problem::Problem;
@@ -123,6 +124,11 @@ impl Route {
         }
     }
 
+    /// Whether all who ask at one time get one answer.
+    const fn is_shared(self) -> bool {
+        matches!(self, Self::Topic(_) | Self::Summary | Self::Workspace | Self::Status | Self::Metrics)
+    }
+
     fn handler<I: Intake + Reads>(self) -> MethodRouter<Arc<App<I>>> {
         match self {
             Self::Topic(topic) => {
@@ -146,8 +152,11 @@ impl Route {
 
 /// All routes.
 pub(crate) fn router<I: Intake + Reads>(app: &Arc<App<I>>, access: Access) -> Router {
-    let routes =
-        ROUTES.iter().fold(Router::new(), |router, (path, route)| router.route(path, route.handler()));
+    let collapsing = middleware::from_fn_with_state(Collapse::default(), collapse);
+    let routes = ROUTES.iter().fold(Router::new(), |router, (path, route)| {
+        let handler = route.handler();
+        router.route(path, if route.is_shared() { handler.layer(collapsing.clone()) } else { handler })
+    });
     let router = routes
         .fallback(async || Problem::new(StatusCode::NOT_FOUND, "there is nothing at this path"))
         .method_not_allowed_fallback(async || {

@@ -45,13 +45,14 @@ pub(super) fn read_error(url: &DatabaseUrl, error: sqlx::Error) -> ReadError {
 fn told_by_server(code: &str, message: &str) -> (ReadErrorKind, String) {
     let told = told(code, message);
     match code {
+        // NOTE: a daemon that has just been started, or upgraded, makes them in a moment; until then the log answers.
         UNDEFINED_TABLE => {
             let advice = "nothing is projected into it yet, run `tailwater migrate` or `tailwater run`";
-            (ReadErrorKind::Fatal, format!("{advice} ({message})"))
+            (ReadErrorKind::Unavailable, format!("{advice} ({message})"))
         }
         UNDEFINED_COLUMN => {
             let advice = "its tables are older than this binary, or not ours: run `tailwater migrate`";
-            (ReadErrorKind::Fatal, format!("{advice} ({message})"))
+            (ReadErrorKind::Unavailable, format!("{advice} ({message})"))
         }
         DATABASE_MISSING => (
             ReadErrorKind::Unavailable,
@@ -82,8 +83,8 @@ mod tests {
             assert_eq!(got, kind, "{code}");
             assert!(told.contains(says) && told.contains("because"), "{told}");
         };
-        check("42P01", ReadErrorKind::Fatal, "run `tailwater migrate`");
-        check("42703", ReadErrorKind::Fatal, "older than this binary");
+        check("42P01", ReadErrorKind::Unavailable, "run `tailwater migrate`");
+        check("42703", ReadErrorKind::Unavailable, "older than this binary");
         check("42501", ReadErrorKind::Fatal, "SQLSTATE 42501");
         check("28P01", ReadErrorKind::Fatal, "SQLSTATE 28P01");
         check("22003", ReadErrorKind::Fatal, "SQLSTATE 22003");

@@ -24,10 +24,11 @@ use crate::output;
 
 /// How often what has expired is dropped.
 const INTERVAL: Duration = Duration::from_secs(3_600);
-/// How soon another pass follows one that was in somebody's way, or was cut off.
-const AGAIN: Duration = Duration::from_secs(300);
-/// How many passes running may be in somebody's way before that is told.
-const PATIENCE: u32 = 3;
+/// How soon another pass follows one that was in somebody's way, or was cut off: who is in the way of the first is gone
+/// most often, who still is at the third may be a backup.
+const AGAIN: [Duration; 3] = [Duration::from_secs(10), Duration::from_secs(60), Duration::from_secs(300)];
+/// How many passes running may be in somebody's way before that is told: ten minutes of them.
+const PATIENCE: u32 = 5;
 /// How much later than it expires an event is dropped. IMPORTANT: what is being sent while it expires must find its
 /// chunk, whatever its lane waits for.
 const SLACK: Duration = Duration::from_secs(3_600);
@@ -194,7 +195,7 @@ impl Teller {
         };
         match setback {
             // NOTE: the projection tells that itself.
-            Setback::Unreached => AGAIN,
+            Setback::Unreached => AGAIN[0],
             Setback::Doubt(doubt) => {
                 let key = match doubt {
                     Doubt::Apart { .. } => "apart",
@@ -211,11 +212,12 @@ impl Teller {
         let text = chain(error);
         match error.kind() {
             ErrorKind::Busy | ErrorKind::Retry => {
+                let pause = AGAIN[(self.failed as usize).min(AGAIN.len() - 1)];
                 self.failed += 1;
                 if self.failed >= PATIENCE {
                     self.warn("away".to_owned(), &text);
                 }
-                AGAIN
+                pause
             }
             ErrorKind::Data | ErrorKind::Fatal => {
                 self.warn(text.clone(), &text);
@@ -355,11 +357,11 @@ mod tests {
         };
         let error = |kind| Some(Setback::Target(TargetError::new(kind, "no")));
         let told = |text: &str| Some(text.to_owned());
-        assert_eq!(tell(Some(Setback::Unreached)), (AGAIN, None));
-        for _ in 1..PATIENCE {
-            assert_eq!(tell(error(ErrorKind::Busy)), (AGAIN, None));
+        assert_eq!(tell(Some(Setback::Unreached)), (AGAIN[0], None));
+        for pause in [AGAIN[0], AGAIN[1], AGAIN[2], AGAIN[2]] {
+            assert_eq!(tell(error(ErrorKind::Busy)), (pause, None));
         }
-        assert_eq!(tell(error(ErrorKind::Retry)), (AGAIN, told("away")));
+        assert_eq!(tell(error(ErrorKind::Retry)), (AGAIN[2], told("away")));
         assert_eq!(tell(error(ErrorKind::Fatal)), (INTERVAL, told("no")));
         let at = |micros| Time::from_micros(micros);
         let apart = Doubt::Apart { ours: at(1), theirs: at(2) };
@@ -367,6 +369,6 @@ mod tests {
         let leapt = Doubt::Leapt { from: at(1), to: at(2) };
         assert_eq!(tell(Some(Setback::Doubt(leapt))), (INTERVAL, told("leapt")));
         assert_eq!(tell(None), (INTERVAL, None));
-        assert_eq!(tell(error(ErrorKind::Busy)), (AGAIN, None));
+        assert_eq!(tell(error(ErrorKind::Busy)), (AGAIN[0], None));
     }
 }
