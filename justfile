@@ -34,6 +34,10 @@ chaos seconds="120":
 soak minutes="60":
     TAILWATER_SOAK_SECONDS=$(({{ minutes }} * 60)) scripts/test --profile soak --test soak --no-capture
 
+# Two hundred readers for so many seconds while 5,000 events a second come in, and the database away for a third of it
+load seconds="60":
+    TAILWATER_LOAD_SECONDS={{ seconds }} scripts/test --release --test load --no-capture
+
 # Simulate so many seeds, each of them hours; a seed that fails says how to run it again
 sim seeds="1000":
     TAILWATER_SIM_SEEDS={{ seeds }} cargo test --release -p tailwater-sim --test simulation -- --nocapture

@@ -23,6 +23,8 @@ const AGENTS: u64 = 50;
 /// Events of one request of the writer, and requests a second.
 const BATCH: u64 = 250;
 const BATCHES_PER_SECOND: u32 = 20;
+/// By how much the daemon may have grown after the outage, MiB.
+const MEMORY_GROWTH_MAX: f64 = 64.0;
 /// What readers ask, each in turn.
 const QUESTIONS: [&str; 8] = [
     "/api/agents/stats/latest",
@@ -35,10 +37,14 @@ const QUESTIONS: [&str; 8] = [
     "/api/gaps?from=-1d",
 ];
 
-/// An answer: its status, who gave it, and how long it took.
+/// What happens to the database meanwhile, each for a third of the time.
+const PHASES: [&str; 3] = ["before the outage", "in the outage", "after it"];
+
+/// An answer: its status, who gave it, when it was asked for, and how long it took.
 struct Answer {
     status: u16,
     source: String,
+    began: Instant,
     took: Duration,
 }
 
@@ -63,7 +69,7 @@ impl Client {
             .write_all(request.as_bytes())
             .and_then(|()| stream.write_all(body))
             .expect("it takes requests");
-        let mut answer = Answer { status: 0, source: String::new(), took: Duration::ZERO };
+        let mut answer = Answer { status: 0, source: String::new(), began, took: Duration::ZERO };
         let mut length = 0;
         loop {
             let mut line = String::new();
@@ -82,9 +88,8 @@ impl Client {
         let mut body = vec![0; length];
         self.stream.read_exact(&mut body).expect("a body");
         answer.took = began.elapsed();
-        if ![200, 202, 404].contains(&answer.status) {
-            panic!("{head}: {} {}", answer.status, String::from_utf8_lossy(&body));
-        }
+        let told = String::from_utf8_lossy(&body);
+        assert!([200, 202, 404].contains(&answer.status), "{head}: {} {told}", answer.status);
         answer
     }
 }
@@ -131,7 +136,6 @@ fn read(address: &str, first: usize, stop: &AtomicBool, asked: &AtomicU64) -> Ve
             break;
         }
         let answer = client.send(&format!("GET {question} HTTP/1.1"), b"");
-        assert!([200, 404].contains(&answer.status), "{question}: {}", answer.status);
         asked.fetch_add(1, Ordering::Relaxed);
         answers.push(answer);
     }
@@ -149,16 +153,20 @@ fn percentile(sorted: &[Duration], percent: usize) -> Duration {
     sorted[(sorted.len() - 1) * percent / 100]
 }
 
-fn report(answers: &[Answer]) {
-    let mut by_source: BTreeMap<&str, Vec<Duration>> = BTreeMap::new();
+/// Tells how long answers took, by when they were asked for and who gave them.
+fn report(answers: &[Answer], boundaries: [Instant; 2]) {
+    let mut parts: BTreeMap<(usize, &str), Vec<Duration>> = BTreeMap::new();
     for answer in answers {
-        by_source.entry(&answer.source).or_default().push(answer.took);
+        let phase = boundaries.iter().filter(|boundary| answer.began >= **boundary).count();
+        let source = if answer.source.is_empty() { "the daemon itself" } else { &answer.source };
+        for source in [source, "all"] {
+            parts.entry((phase, source)).or_default().push(answer.took);
+        }
     }
-    for (source, mut took) in by_source {
+    for ((phase, source), mut took) in parts {
         took.sort_unstable();
         let [median, tail] = [50, 99].map(|percent| percentile(&took, percent));
-        let source = if source.is_empty() { "neither" } else { source };
-        println!("{source}: {} answers, p50 {median:.1?}, p99 {tail:.1?}", took.len());
+        println!("{}, {source}: {} answers, p50 {median:.1?}, p99 {tail:.1?}", PHASES[phase], took.len());
     }
 }
 
@@ -186,11 +194,12 @@ fn readers_are_answered_while_much_is_recorded_and_through_an_outage() {
         })
         .collect();
     let part = Duration::from_secs(seconds) / 3;
-    let begun = resident(daemon.pid());
-    thread::sleep(part);
-    relay.silence();
-    thread::sleep(part);
-    relay.thaw();
+    let changes = [Relay::silence, Relay::thaw].map(|change| {
+        thread::sleep(part);
+        let memory = resident(daemon.pid());
+        change(&relay);
+        (Instant::now(), memory)
+    });
     thread::sleep(part);
     let ended = resident(daemon.pid());
     // Through the outage and out of it again, whatever that takes.
@@ -201,8 +210,12 @@ fn readers_are_answered_while_much_is_recorded_and_through_an_outage() {
     let written = writer.join().expect("the writer");
     let answers: Vec<Answer> =
         readers.into_iter().flat_map(|reader| reader.join().expect("a reader")).collect();
-    report(&answers);
-    println!("{written} events in {seconds} s; {begun:.1} MiB at the beginning, {ended:.1} MiB at the end");
+    report(&answers, changes.map(|(at, _)| at));
+    let [before, during] = changes.map(|(_, memory)| memory);
+    println!(
+        "{written} events in {seconds} s; {before:.1} MiB before the outage, {during:.1} in it, {ended:.1} at the end"
+    );
+    assert!(ended < before.max(during) + MEMORY_GROWTH_MAX, "memory grows: {before} {during} {ended}");
     for source in ["database", "log"] {
         assert!(answers.iter().any(|answer| answer.source == source), "nothing was answered by the {source}");
     }

@@ -158,7 +158,7 @@ async fn a_database_without_tables_says_what_to_run() {
     let Some(database) = TestDatabase::create().await else { return };
     let reader = reader(database.url());
     let error = reader.agent_latest(&latest()).await.unwrap_err();
-    assert_eq!(error.kind(), ReadErrorKind::Fatal);
+    assert_eq!(error.kind(), ReadErrorKind::Unavailable);
     assert!(error.to_string().contains("run `tailwater migrate` or `tailwater run`"), "{error}");
     // The connection is as good as new.
     crate::migrate(database.url(), Extension::Create).await.unwrap();
