@@ -212,7 +212,12 @@ impl Teller {
         let text = chain(error);
         match error.kind() {
             ErrorKind::Busy | ErrorKind::Retry => {
-                let pause = AGAIN[(self.failed as usize).min(AGAIN.len() - 1)];
+                let [first, second, later] = AGAIN;
+                let pause = match self.failed {
+                    0 => first,
+                    1 => second,
+                    _ => later,
+                };
                 self.failed += 1;
                 if self.failed >= PATIENCE {
                     self.warn("away".to_owned(), &text);
