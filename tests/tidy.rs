@@ -46,6 +46,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("indicatif", &["tailwater"]),
     ("comfy-table", &["tailwater"]),
     ("prometheus", &["tailwater"]),
+    ("plotly", &["tailwater"]),
     ("rmp-serde", &["event"]),
     ("rmp", &["event"]),
     ("rustix", &["sampler"]),

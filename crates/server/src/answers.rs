@@ -65,6 +65,18 @@ pub(crate) async fn status<B: Intake + Reads>(State(app): State<Arc<App<B>>>) ->
     Ok(json(&app.backend.status().await?))
 }
 
+/// Answers `/api/log`.
+pub(crate) async fn log<B: Intake + Reads>(State(app): State<Arc<App<B>>>) -> Result<Response, Problem> {
+    Ok(json(&app.backend.log().await?))
+}
+
+/// Answers `/api/quarantine`.
+pub(crate) async fn quarantine<B: Intake + Reads>(
+    State(app): State<Arc<App<B>>>,
+) -> Result<Response, Problem> {
+    Ok(json(&app.backend.quarantine().await?))
+}
+
 /// Answers `/metrics`.
 pub(crate) async fn metrics<B: Intake + Reads>(State(app): State<Arc<App<B>>>) -> Result<Response, Problem> {
     let text = app.backend.metrics().await?;

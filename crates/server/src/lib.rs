@@ -25,6 +25,7 @@ mod tally;
 mod tls;
 mod tokens;
 mod unpack;
+mod web;
 
 pub use guard::Access;
 pub use intake::{Accepted, Intake, IntakeError, Teller, is_zero};

@@ -1,10 +1,11 @@
 //! The encodings of bodies: what their headers say they are.
 
-use std::io::Write;
+use std::io::{Read, Write};
 
 use axum::http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use axum::http::{HeaderMap, StatusCode};
 use flate2::Compression;
+use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
 
 use crate::problem::Problem;
@@ -47,6 +48,13 @@ pub(crate) fn gzip(bytes: &[u8]) -> std::io::Result<Vec<u8>> {
     let mut packer = GzEncoder::new(Vec::with_capacity(bytes.len() / 4), Compression::fast());
     packer.write_all(bytes)?;
     packer.finish()
+}
+
+/// Unpacks what [`gzip`] has packed.
+pub(crate) fn gunzip(packed: &[u8]) -> std::io::Result<Vec<u8>> {
+    let mut plain = Vec::new();
+    GzDecoder::new(packed).read_to_end(&mut plain)?;
+    Ok(plain)
 }
 
 /// How many bytes the body has, if that is said.

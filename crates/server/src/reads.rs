@@ -17,6 +17,12 @@ pub trait Reads: Send + Sync + 'static {
     /// How recording and projecting are doing: the object of `tailwater status`.
     fn status(&self) -> impl Future<Output = Result<Value, ReadError>> + Send;
 
+    /// The log's ends, size and holes, and its earliest time: the object of `tailwater log stat`, and `covers_from`.
+    fn log(&self) -> impl Future<Output = Result<Value, ReadError>> + Send;
+
+    /// What lies in quarantine, the lowest positions first: the rows of `tailwater quarantine list`.
+    fn quarantine(&self) -> impl Future<Output = Result<Value, ReadError>> + Send;
+
     /// The metrics, in the text format that Prometheus reads.
     fn metrics(&self) -> impl Future<Output = Result<String, ReadError>> + Send;
 

@@ -27,6 +27,7 @@ use crate::reads::Reads;
 use crate::settings::Settings;
 use crate::tally::Counters;
 use crate::unpack::unpack;
+use crate::web::{self, Charts};
 use crate::{answers, events, guard, live, openapi, otlp};
 
 /// What every request may use.
@@ -38,6 +39,8 @@ pub(crate) struct App<I> {
     pub(crate) counters: Counters,
     /// One for each stream of live events.
     pub(crate) live_places: Arc<Semaphore>,
+    /// What draws the charts of the pages.
+    pub(crate) charts: Charts,
 }
 
 /// The address that a request comes from.
@@ -45,10 +48,10 @@ pub(crate) struct App<I> {
 pub(crate) struct Client(pub(crate) IpAddr);
 
 impl<I: Intake> App<I> {
-    pub(crate) fn new(backend: I, settings: &Settings) -> Arc<Self> {
+    pub(crate) fn new(backend: I, settings: &Settings, charts: Charts) -> Arc<Self> {
         let (memory, rates) = (Memory::new(settings), Rates::new(settings.rate));
         let live_places = Arc::new(Semaphore::new(settings.live_max));
-        Arc::new(Self { backend, memory, rates, counters: Counters::default(), live_places })
+        Arc::new(Self { backend, memory, rates, counters: Counters::default(), live_places, charts })
     }
 }
 
@@ -63,6 +66,10 @@ pub(crate) enum Route {
     Workspace,
     /// How all is doing.
     Status,
+    /// The log's size and holes.
+    Log,
+    /// What the database refuses.
+    Quarantine,
     /// Events as they come.
     Live,
     /// The same in numbers.
@@ -104,6 +111,8 @@ pub(crate) const ROUTES: &[(&str, Route)] = &[
     ("/api/stats/summary", Route::Workspace),
     ("/api/gaps", Route::Topic(Topic::Gaps)),
     ("/api/status", Route::Status),
+    ("/api/log", Route::Log),
+    ("/api/quarantine", Route::Quarantine),
     ("/api/live", Route::Live),
     ("/api/events", Route::Events),
     ("/v1/logs", Route::OtlpLogs),
@@ -126,7 +135,16 @@ impl Route {
 
     /// Whether all who ask at one time get one answer.
     const fn is_shared(self) -> bool {
-        matches!(self, Self::Topic(_) | Self::Summary | Self::Workspace | Self::Status | Self::Metrics)
+        matches!(
+            self,
+            Self::Topic(_)
+                | Self::Summary
+                | Self::Workspace
+                | Self::Status
+                | Self::Log
+                | Self::Quarantine
+                | Self::Metrics
+        )
     }
 
     fn handler<I: Intake + Reads>(self) -> MethodRouter<Arc<App<I>>> {
@@ -137,6 +155,8 @@ impl Route {
             Self::Summary => get(answers::summary::<I>),
             Self::Workspace => get(answers::workspace::<I>),
             Self::Status => get(answers::status::<I>),
+            Self::Log => get(answers::log::<I>),
+            Self::Quarantine => get(answers::quarantine::<I>),
             Self::Live => get(live::live::<I>),
             Self::Metrics => get(answers::metrics::<I>),
             Self::Ready => get(answers::ready::<I>),
@@ -158,6 +178,9 @@ pub(crate) fn router<I: Intake + Reads>(app: &Arc<App<I>>, access: Access) -> Ro
         router.route(path, if route.is_shared() { handler.layer(collapsing.clone()) } else { handler })
     });
     let router = routes
+        .route("/", get(web::page))
+        .route(web::CHARTS, get(web::charts::<I>))
+        .route("/web/{*name}", get(web::file))
         .fallback(async || Problem::new(StatusCode::NOT_FOUND, "there is nothing at this path"))
         .method_not_allowed_fallback(async || {
             Problem::new(StatusCode::METHOD_NOT_ALLOWED, "this path is asked by another method")
@@ -196,7 +219,7 @@ async fn count_and_guard<I: Intake>(
     secured(response)
 }
 
-/// What no answer of ours is: a page with scripts, part of somebody's page, guessed to be something else, or kept.
+/// What no answer is, but for the pages: a page with scripts, part of somebody's page, guessed to be something else, or kept.
 const SECURITY: [(HeaderName, HeaderValue); 4] = [
     (CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'")),
     (X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),

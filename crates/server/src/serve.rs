@@ -24,6 +24,7 @@ use crate::routes::{App, Client, router};
 use crate::settings::Settings;
 use crate::tally::Tally;
 use crate::tls::Tls;
+use crate::web::Charts;
 
 /// How long to wait when no connection can be accepted, as when there are no more file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -47,8 +48,10 @@ pub struct Server<I> {
 impl<I: Intake + Reads> Server<I> {
     /// A server in front of who keeps events and answers questions.
     #[must_use]
-    pub fn new(backend: I, settings: Settings) -> Self {
-        Self { app: App::new(backend, &settings), settings }
+    ///
+    /// `charts` gives plotly.js, when the first page wants charts.
+    pub fn new(backend: I, settings: Settings, charts: fn() -> String) -> Self {
+        Self { app: App::new(backend, &settings, Charts::new(charts)), settings }
     }
 
     /// Where events go, and answers come from.

@@ -69,10 +69,19 @@ impl Reads for Backend {
     }
 
     async fn status(&self) -> Result<Value, ReadError> {
-        let status = self.holder()?.status().await.map_err(failed)?;
-        serde_json::to_value(status).map_err(|error| {
-            ReadError::new(ReadErrorKind::Fatal, "cannot encode the status").caused_by(error)
-        })
+        encoded(&self.holder()?.status().await.map_err(failed)?)
+    }
+
+    async fn log(&self) -> Result<Value, ReadError> {
+        let stat = self.holder()?.log_stat().await.map_err(failed)?;
+        let (covers_from, _) = self.readers.log().covers().await?;
+        let mut object = encoded(&stat)?;
+        object["covers_from"] = Value::from(covers_from.map(|from| from.to_string()));
+        Ok(object)
+    }
+
+    async fn quarantine(&self) -> Result<Value, ReadError> {
+        encoded(&self.holder()?.quarantine_rows().await?)
     }
 
     async fn metrics(&self) -> Result<String, ReadError> {
@@ -91,6 +100,11 @@ impl Reads for Backend {
     async fn ailment(&self) -> Result<Option<String>, ReadError> {
         Ok(self.holder()?.status().await.map_err(failed)?.ailment())
     }
+}
+
+fn encoded(answer: &impl serde::Serialize) -> Result<Value, ReadError> {
+    serde_json::to_value(answer)
+        .map_err(|error| ReadError::new(ReadErrorKind::Fatal, "cannot encode the answer").caused_by(error))
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "it is what map_err gives")]

@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use crate::backend::Backend;
 use crate::config::HttpServing;
 use crate::failure::chain;
+use crate::plotly_js::plotly_js;
 use crate::service::Service;
 
 /// How long until it is tried again to listen.
@@ -61,7 +62,7 @@ impl Http {
     /// Opens its door, which may fail: then it is tried again while the server runs.
     pub(crate) async fn bind(serving: HttpServing, backend: Backend) -> (Arc<Self>, Option<Door>) {
         let settings = Settings { rate: serving.rate, ..Settings::default() };
-        let server = Server::new(backend, settings);
+        let server = Server::new(backend, settings, plotly_js);
         let (listening, door) = match open(&serving).await {
             Ok((address, door)) => (Listening::At(address), Some(door)),
             Err(error) => (Listening::Waiting { error }, None),

@@ -18,6 +18,7 @@ mod http;
 mod log_reader;
 mod metrics;
 mod output;
+mod plotly_js;
 mod prices;
 mod projection;
 mod readers;

@@ -18,6 +18,8 @@ pub(super) fn operation(path: &str, route: Route) -> Value {
         Route::Summary => summary(),
         Route::Workspace => told("The agents by state, and how busy they are", JSON, &workspace_schema()),
         Route::Status => told("How recording and projecting are doing", JSON, &json!({"type": "object"})),
+        Route::Log => told("The log's ends, size and holes", JSON, &json!({"type": "object"})),
+        Route::Quarantine => told("Events that the database refuses, the first 500", JSON, &quarantine()),
         Route::Live => live(),
         Route::Metrics => told("Metrics for Prometheus", "text/plain; version=0.0.4; charset=utf-8", &text()),
         Route::Ready => told("Whether all is well; 503 says why somebody should look", TEXT, &text()),
@@ -116,6 +118,20 @@ fn summary() -> Value {
     }
     operation["responses"]["404"] = operation["responses"]["400"].clone();
     operation
+}
+
+fn quarantine() -> Value {
+    let position = json!({"type": "integer", "minimum": 1});
+    let properties = json!({
+        "position": position,
+        "kind": text(),
+        "sqlstate": text(),
+        "message": text(),
+        "at": {"type": "string", "format": "date-time"},
+    });
+    let required = ["position", "kind", "sqlstate", "message", "at"];
+    let row = json!({"type": "object", "properties": properties, "required": required});
+    json!({"type": "array", "items": row})
 }
 
 fn live() -> Value {

@@ -81,6 +81,14 @@ impl Reads for Fake {
         Ok(serde_json::json!({"log": {}}))
     }
 
+    async fn log(&self) -> Result<Value, ReadError> {
+        Ok(serde_json::json!({"holes": []}))
+    }
+
+    async fn quarantine(&self) -> Result<Value, ReadError> {
+        Ok(serde_json::json!([]))
+    }
+
     async fn metrics(&self) -> Result<String, ReadError> {
         Ok("tailwater_build_info 1\n".to_owned())
     }
@@ -141,7 +149,7 @@ impl Running {
             ailment: Arc::default(),
             hole: Arc::default(),
         };
-        let server = Arc::new(Server::new(fake.clone(), settings));
+        let server = Arc::new(Server::new(fake.clone(), settings, || "// plotly.js\n".repeat(1_000)));
         let stop = CancellationToken::new();
         let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
         let address = listener.local_addr().unwrap();

@@ -8,6 +8,7 @@ use event::wire::Decoded;
 use event::{Position, json};
 use eventlog::EventLog;
 use projector::{Source, State, TargetError};
+use query::{ReadError, ReadErrorKind};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use store::{DatabaseUrl, DropMode, Quarantine, QuarantineFilter, Quarantined, RetryMode, StoreOptions};
@@ -28,6 +29,9 @@ pub(crate) use upgrade::retry_what_is_known_now;
 const PAGE: usize = 500;
 /// How long the daemon may take to look at the quarantine anew; the answer does not wait for longer.
 const LOOK_DEADLINE: Duration = Duration::from_secs(10);
+
+/// How long the list that HTTP shows may take.
+const LIST_DEADLINE: Duration = Duration::from_secs(5);
 
 /// What to do with the quarantine.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -185,6 +189,21 @@ impl Service {
             answered = work => answered,
             () = stop.cancelled() => Err(Failure::error("stopped; what was not told is not known: `tailwater quarantine list` tells")),
         }
+    }
+
+    /// The first events that lie in the quarantine of the daemon's database; none where there is no database.
+    ///
+    /// # Errors
+    /// When the database is away, or has not answered in [`LIST_DEADLINE`].
+    pub(crate) async fn quarantine_rows(&self) -> Result<Vec<QuarantineRow>, ReadError> {
+        let Ok(database) = self.database_or_own(None) else { return Ok(Vec::new()) };
+        let list = async { open(&database, &self.log).await?.list(&QuarantineFilter::default(), PAGE).await };
+        let away = |why: String| ReadError::new(ReadErrorKind::Unavailable, why);
+        let listed = tokio::time::timeout(LIST_DEADLINE, list).await;
+        let rows = listed
+            .map_err(|_| away("the database did not answer in time".to_owned()))?
+            .map_err(|error| away(chain(&error)))?;
+        Ok(rows.into_iter().map(QuarantineRow::from).collect())
     }
 
     /// Lets the daemon's projection see what was changed.

@@ -176,7 +176,7 @@ impl Service {
         Ok(MetricsAnswer { text, ailment: status.ailment() })
     }
 
-    pub(super) async fn log_stat(&self) -> Result<LogStatAnswer, Failure> {
+    pub(crate) async fn log_stat(&self) -> Result<LogStatAnswer, Failure> {
         let stat = self.stat().await?;
         #[expect(clippy::cast_precision_loss, reason = "an average needs no 53 bits")]
         let bytes_per_event = (stat.events > 0).then(|| stat.bytes as f64 / stat.events as f64);
