@@ -73,14 +73,16 @@ export class Figure {
 }
 
 function arranged(panels, { start, end }, gaps, width) {
-  const gap = 44;
+  const narrow = width < 600;
   const heights = panels.map((panel) => panel.height ?? 130);
-  const total = heights.reduce((sum, height) => sum + height + gap, 0);
+  const told = panels.map((panel) => panel.traces.filter((trace) => trace.y.some((value) => value !== null)));
+  // Where there is no room beside a title, names stand below it, two in a line.
+  const keys = told.map((traces) => (narrow ? Math.ceil(traces.filter((trace) => trace.showlegend !== false).length / 2) * 18 : 0));
+  const above = keys.map((key) => 44 + key);
+  const total = heights.reduce((sum, height, at) => sum + height + above[at], 0);
   const ink = style('--ink');
   const line = style('--line');
-  const narrow = width < 600;
   const margin = { l: narrow ? 58 : 74, r: narrow ? 8 : 16, t: 0, b: 44 };
-  const inner = total;
   const layout = {
     height: total + margin.t + margin.b,
     margin,
@@ -108,8 +110,8 @@ function arranged(panels, { start, end }, gaps, width) {
   let top = 0;
   panels.forEach((panel, at) => {
     const number = at === 0 ? '' : String(at + 1);
-    const low = 1 - (top + gap + heights[at]) / inner;
-    const high = 1 - (top + gap) / inner;
+    const low = 1 - (top + above[at] + heights[at]) / total;
+    const high = 1 - (top + above[at]) / total;
     layout[`yaxis${number}`] = {
       domain: [Math.max(0, low), high],
       gridcolor: line,
@@ -122,15 +124,14 @@ function arranged(panels, { start, end }, gaps, width) {
     };
     const legend = `legend${number}`;
     layout[legend] = {
-      orientation: 'h', x: 1, xanchor: 'right', y: high, yanchor: 'bottom', bgcolor: 'rgba(0,0,0,0)', font: { size: 11 },
+      orientation: 'h', x: narrow ? 0 : 1, xanchor: narrow ? 'left' : 'right', y: high, yanchor: 'bottom', bgcolor: 'rgba(0,0,0,0)', font: { size: 11 },
       itemclick: 'toggle', traceorder: 'normal',
     };
     layout.annotations.push({
       text: `<b>${panel.title}</b>${panel.unit ? ` <span>${panel.unit}</span>` : ''}`,
-      xref: 'paper', x: 0, xanchor: 'left', yref: 'paper', y: high, yanchor: 'bottom', showarrow: false, font: { size: 12.5, color: ink },
+      xref: 'paper', x: 0, xanchor: 'left', yref: 'paper', y: high, yanchor: 'bottom', yshift: keys[at], showarrow: false, font: { size: 12.5, color: ink },
     });
-    const told = panel.traces.filter((trace) => trace.y.some((value) => value !== null));
-    const isEmpty = told.length === 0;
+    const isEmpty = told[at].length === 0;
     if (isEmpty) {
       layout.annotations.push({
         text: panel.empty ?? 'nothing in this range',
@@ -139,9 +140,9 @@ function arranged(panels, { start, end }, gaps, width) {
       layout[`yaxis${number}`].showticklabels = false;
       layout[`yaxis${number}`].range = [0, 1];
     }
-    for (const trace of told) traces.push({ ...trace, xaxis: 'x', yaxis: `y${number}`, legend });
+    for (const trace of told[at]) traces.push({ ...trace, xaxis: 'x', yaxis: `y${number}`, legend });
     if (isEmpty) traces.push({ x: [wall(start)], y: [null], xaxis: 'x', yaxis: `y${number}`, showlegend: false, hoverinfo: 'skip', mode: 'lines' });
-    top += gap + heights[at];
+    top += above[at] + heights[at];
   });
   for (const lost of gaps) {
     layout.shapes.push({

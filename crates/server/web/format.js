@@ -59,7 +59,17 @@ export function seconds(value) {
 export function ago(time, now = Date.now()) {
   if (!time) return ABSENT;
   const passed = (now - Date.parse(time)) / 1000;
-  return passed < 1.5 ? 'now' : `${seconds(Math.floor(passed))} ago`;
+  return passed < 1.5 ? 'now' : `${span(passed)} ago`;
+}
+
+/// A length of time in whole seconds, minutes, hours or days.
+export function span(length) {
+  return length < 120 ? `${Math.floor(length)} s` : seconds(length);
+}
+
+/// A number of things with their name.
+export function counted(number, thing) {
+  return `${whole(number)} ${thing}${number === 1 ? '' : 's'}`;
 }
 
 /// A time on this machine's clock, to the second; with its day when that is not today.

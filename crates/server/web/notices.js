@@ -1,6 +1,6 @@
 // The lines above a page: where answers come from, and what is wrong.
 import { fill, h } from '/web/dom.js';
-import { ago, clock } from '/web/format.js';
+import { clock } from '/web/format.js';
 
 const place = document.getElementById('notices');
 let lines = new Map();
@@ -44,7 +44,7 @@ export function answered({ source, coversFrom, coversHosts }, status) {
   const away = status && status.projection.state !== 'disabled';
   if (away) {
     const outage = status.projection.outage_since;
-    const for_ = outage ? ` (since ${ago(outage).replace(' ago', '')})` : '';
+    const for_ = outage ? ` since ${clock(outage)}` : '';
     set('source', 'warn', h('strong', {}, 'From the log'), `: the database is away${for_}. This is from this machine's log${since}${hosts}. Nothing is lost.`);
   } else {
     set('source', 'info', h('strong', {}, 'From the log'), `: no database is set. This is from this machine's log${since}${hosts}.`);

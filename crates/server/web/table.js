@@ -23,7 +23,7 @@ export class Table {
   #head(column) {
     const name = column.name;
     const button = h('button', { type: 'button', onclick: () => this.#sortBy(column) }, name);
-    const head = h('th', { scope: 'col', class: column.numeric ? 'number' : null, title: column.hint }, column.value ? button : name);
+    const head = h('th', { scope: 'col', class: classes(column), title: column.hint }, column.value ? button : name);
     this.#heads.set(column.key, head);
     return head;
   }
@@ -71,7 +71,7 @@ export class Table {
     let line = this.#lines.get(identity);
     if (!line) {
       const cells = this.#columns.map((column, at) => {
-        const attributes = { class: [column.numeric ? 'number' : '', column.class ?? ''].join(' ').trim() || null };
+        const attributes = { class: classes(column) };
         return at === 0 ? h('th', { scope: 'row', ...attributes }) : h('td', attributes);
       });
       line = h('tr', {}, cells);
@@ -86,6 +86,10 @@ export class Table {
     });
     return line;
   }
+}
+
+function classes(column) {
+  return [column.numeric ? 'number' : '', column.class ?? ''].join(' ').trim() || null;
 }
 
 /// What of a text search a row must have: every word, in any of these texts.

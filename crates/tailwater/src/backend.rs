@@ -6,17 +6,27 @@ use std::time::Duration;
 use event::{Position, Stretch};
 use eventlog::{AppendError, Batch};
 use query::{Question, ReadError, ReadErrorKind, WorkspaceStats};
+use serde::Serialize;
 use serde_json::Value;
 use server::{Accepted, Answered, Head, Intake, IntakeError, Reads, Teller};
 
 use crate::failure::{Failure, chain};
 use crate::readers::Readers;
-use crate::service::{self, Service};
+use crate::service::{self, LogStatAnswer, Service};
 
 /// How long a client should wait while the queue to the disk is full; it drains in a moment.
 const QUEUE_WAIT: Duration = Duration::from_secs(1);
 /// How long a client should wait while the log has no room, or has failed: it looks again about as often.
 const LOG_WAIT: Duration = Duration::from_secs(10);
+
+/// The answer to `/api/log`.
+#[derive(Serialize)]
+struct CoveredLog {
+    #[serde(flatten)]
+    stat: LogStatAnswer,
+    /// The earliest time of which the log has something; null while it is empty.
+    covers_from: Option<String>,
+}
 
 /// The log, the readers, and who tells how all is doing.
 pub(crate) struct Backend {
@@ -75,9 +85,7 @@ impl Reads for Backend {
     async fn log(&self) -> Result<Value, ReadError> {
         let stat = self.holder()?.log_stat().await.map_err(failed)?;
         let (covers_from, _) = self.readers.log().covers().await?;
-        let mut object = encoded(&stat)?;
-        object["covers_from"] = Value::from(covers_from.map(|from| from.to_string()));
-        Ok(object)
+        encoded(&CoveredLog { stat, covers_from: covers_from.map(|from| from.to_string()) })
     }
 
     async fn quarantine(&self) -> Result<Value, ReadError> {
@@ -102,7 +110,7 @@ impl Reads for Backend {
     }
 }
 
-fn encoded(answer: &impl serde::Serialize) -> Result<Value, ReadError> {
+fn encoded(answer: &impl Serialize) -> Result<Value, ReadError> {
     serde_json::to_value(answer)
         .map_err(|error| ReadError::new(ReadErrorKind::Fatal, "cannot encode the answer").caused_by(error))
 }

@@ -18,7 +18,7 @@ mod tests {
     #[test]
     fn the_script_is_plotly_and_nothing_else() {
         let script = plotly_js();
-        assert!(script.contains("plotly.js v3."), "{:.200}", script);
+        assert!(script.contains("plotly.js v3."), "{script:.200}");
         assert!(!script.contains("<script") && !script.contains("MathJax.js"));
         assert!((3_000_000..6_000_000).contains(&script.len()), "{}", script.len());
     }

@@ -108,7 +108,7 @@ class Pipeline {
     this.samplers.show(status.samplers);
     const { ingest } = status;
     const where = ingest.state === 'listening' ? `Listening at ${ingest.address}` : `HTTP: ${ingest.state}${ingest.error ? `, ${ingest.error}` : ''}`;
-    this.ingest.textContent = `${where}: ${format.whole(ingest.requests)} requests, ${format.whole(ingest.events)} events posted, ${format.whole(ingest.otlp_usage_events)} calls by OTLP, ${format.whole(ingest.rejected)} refused.`;
+    this.ingest.textContent = `${where}: ${format.counted(ingest.requests, 'request')}, ${format.counted(ingest.events, 'event')} posted, ${format.counted(ingest.otlp_usage_events, 'call')} by OTLP, ${format.whole(ingest.rejected)} refused.`;
     fill(this.jobs, status.jobs.map((job) => h('p', { class: 'notice info' }, `Replay: ${JSON.stringify(job)}`)));
   }
 
@@ -132,7 +132,7 @@ class Pipeline {
     };
     const tile = (name, value, { hint, more, bad } = {}) => h('div', { title: hint, class: bad ? 'bad' : null }, h('dt', {}, name), h('dd', {}, value, more ? [' ', more] : null));
     const perSecond = rate === null ? format.ABSENT : `${rate < 10 ? rate.toFixed(1) : format.count(rate)}/s`;
-    const lag = projection.lag_events === null ? format.ABSENT : `${format.count(projection.lag_events)} events`;
+    const lag = projection.lag_events === null ? format.ABSENT : projection.lag_events < 10_000 ? format.counted(projection.lag_events, 'event') : `${format.count(projection.lag_events)} events`;
     fill(this.tiles,
       tile('Recording', status.recording.state, { bad: status.recording.state !== 'ok', hint: status.recording.error }),
       tile('Appended', perSecond, { more: line('appended') }),
@@ -148,7 +148,7 @@ class Pipeline {
     const lines = [];
     if (recording.error) lines.push(['bad', `Recording: ${recording.error}`]);
     if (projection.outage_since) {
-      lines.push(['warn', `The database has been away for ${format.ago(projection.outage_since).replace(' ago', '')}, since ${format.clock(projection.outage_since)}. Recording goes on; what is recorded is sent when it is back.`]);
+      lines.push(['warn', `The database has been away since ${format.clock(projection.outage_since)}. Recording goes on; what is recorded is sent when it is back.`]);
     }
     if (projection.error) lines.push([projection.state === 'halted' ? 'bad' : 'warn', projection.error]);
     const text = JSON.stringify(lines);
@@ -192,6 +192,6 @@ function positions(status, log) {
     h('div', { class: 'positions', role: 'img', 'aria-label': `${words.join(', ')}.` }, pieces),
     h('p', { class: 'keys' }, isKnown ? [key('done', `in the database: ${format.whole(total - inPending)}`), key('pending', `to come: ${format.whole(inPending)}`)] : key('plain', `in the log: ${format.whole(log.events)}`), log.holes.length ? key('hole', `no longer in the log: ${format.whole(inHoles)}`) : null,
       h('span', { class: 'faint' }, `positions ${format.whole(first)} to ${format.whole(next - 1)}`)),
-    projection.retries ? h('p', { class: 'faint' }, `${format.whole(projection.retries)} batches were tried again since tailwater began, ${format.whole(projection.sent)} events were sent.`) : null,
+    projection.retries ? h('p', { class: 'faint' }, `Since tailwater began: ${format.counted(projection.sent, 'event')} sent, ${format.counted(projection.retries, 'attempt')} repeated.`) : null,
   ];
 }

@@ -82,7 +82,7 @@ export function gapsText(gaps) {
   if (gaps.length === 0) return '';
   const events = gaps.reduce((total, gap) => total + gap.events, 0);
   const newest = gaps.at(0);
-  return `Shaded: ${format.whole(events)} events are known to be lost in ${gaps.length === 1 ? 'one gap' : `${gaps.length} gaps`}, the newest at ${format.clock(newest.from)} (${newest.what}: ${newest.reason}).`;
+  return `Shaded: ${format.counted(events, 'event')} known to be lost in ${gaps.length === 1 ? 'one gap' : `${gaps.length} gaps`}, the newest at ${format.clock(newest.from)} (${newest.what}: ${newest.reason}).`;
 }
 
 /// A button that saves what a page shows.
