@@ -45,6 +45,8 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("clap", &["tailwater"]),
     ("indicatif", &["tailwater"]),
     ("comfy-table", &["tailwater"]),
+    ("terminal_size", &["tailwater"]),
+    ("unicode-width", &["tailwater"]),
     ("prometheus", &["tailwater"]),
     ("plotly", &["tailwater"]),
     ("rmp-serde", &["event"]),

@@ -29,6 +29,15 @@ impl Tmux {
         self.run(&["new-session", "-d", "-s", name, "-c", folder, command]);
     }
 
+    /// What its terminal has shown; lines that it has broken are whole.
+    pub fn shown(&self, name: &str, with_escapes: bool) -> String {
+        let mut command = Command::new("tmux");
+        command.env_remove("TMUX").arg("-u").arg("-S").arg(&self.socket);
+        command.args(["capture-pane", "-p", "-J", "-S", "-", "-t", name]);
+        let output = command.args(with_escapes.then_some("-e")).output().unwrap();
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
     pub fn run(&self, arguments: &[&str]) {
         let mut command = Command::new("tmux");
         command.env_remove("TMUX").arg("-S").arg(&self.socket).args(["-f", "/dev/null"]).args(arguments);

@@ -2,6 +2,7 @@
 
 mod asked;
 mod doctor;
+mod examples;
 mod log;
 mod migrate;
 mod quarantine;
@@ -79,13 +80,13 @@ pub(crate) enum Command {
     /// Apply a part of the log again, into any database
     Replay(ReplayArgs),
     /// Read what was recorded
-    #[command(subcommand, after_help = query::AFTER_HELP)]
+    #[command(subcommand, after_help = examples::QUERY)]
     Query(Box<QueryCommand>),
     /// Tell how recording and projecting are doing
-    #[command(after_help = "Exit code 1 when something is unhealthy, with the reason in the last line.")]
+    #[command(after_help = examples::STATUS)]
     Status(StatusArgs),
     /// Tell which agents there are, and how many of them do what
-    #[command(after_help = stats::AFTER_HELP)]
+    #[command(after_help = examples::STATS)]
     Stats(StatsArgs),
     /// Look at the log, copy it, bring events in
     #[command(subcommand)]

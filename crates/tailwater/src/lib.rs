@@ -6,6 +6,7 @@
 mod access;
 mod adapter;
 mod backend;
+mod chart;
 mod cli;
 mod commands;
 pub mod config;

@@ -6,6 +6,7 @@ use super::query::{
     AgentFilterArgs, AgentSeriesArgs, AgentsCommand, Metric, QueryCommand, RangeArgs, TokenArgs,
 };
 use super::{Format, FormatArgs};
+use crate::chart::{CPU, DISK, MEM, Measure, NET};
 
 /// A question and how its answer is printed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,6 +17,8 @@ pub(crate) struct Asked {
     pub parameters: Vec<(String, String)>,
     /// The columns of a table; JSON and CSV have all.
     pub columns: Vec<&'static str>,
+    /// What of it is drawn, where it is about time.
+    pub measure: Option<&'static Measure>,
     /// How to print it.
     pub format: Format,
 }
@@ -48,7 +51,7 @@ impl QueryCommand {
                 let own = [("interval", &args.interval), ("system", &args.system), ("host", &args.host)];
                 let columns = [&["time", "system_name", "host"][..], shown(args.metric)].concat();
                 let parameters = [args.range.given(), given(own), filled(args.fill)].concat();
-                asked(Topic::System, columns, args.format, parameters)
+                asked(Topic::System, columns, args.format, parameters).drawn(drawn(args.metric))
             }
             Self::Channels(args) => {
                 let own = [("interval", &args.interval), ("channel", &args.channel), ("host", &args.host)];
@@ -71,7 +74,7 @@ impl AgentSeriesArgs {
         let columns = [&["time", "agent_name", "host", "state"][..], shown(metric)].concat();
         let interval = given([("interval", &self.interval)]);
         let parameters = [self.range.given(), interval, filled(self.fill), self.filter.given()];
-        asked(Topic::Agents, columns, self.format, parameters.concat())
+        asked(Topic::Agents, columns, self.format, parameters.concat()).drawn(drawn(metric))
     }
 }
 
@@ -127,7 +130,22 @@ fn asked(
     format: FormatArgs,
     parameters: Vec<(String, String)>,
 ) -> Asked {
-    Asked { topic, parameters, columns, format: format.format }
+    Asked { topic, parameters, columns, measure: Measure::of(topic).first(), format: format.format }
+}
+
+impl Asked {
+    fn drawn(self, measure: &'static Measure) -> Self {
+        Self { measure: Some(measure), ..self }
+    }
+}
+
+const fn drawn(metric: Metric) -> &'static Measure {
+    match metric {
+        Metric::Cpu => &CPU,
+        Metric::Mem => &MEM,
+        Metric::Net => &NET,
+        Metric::Disk => &DISK,
+    }
 }
 
 fn given<const N: usize>(flags: [(&str, &Option<String>); N]) -> Vec<(String, String)> {

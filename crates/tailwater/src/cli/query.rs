@@ -2,18 +2,7 @@
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::FormatArgs;
-
-pub(crate) const AFTER_HELP: &str = "\
-The database answers; without one, or while it is away, the log does, and one line says so.
-
-Examples:
-  tailwater query agents cpu --agent zen --from -6h --interval 5m
-  tailwater query agents summary zen --from -1d
-  tailwater query tokens --from -7d --day --tz Europe/Berlin --by model
-  tailwater query tokens --from 2026-01-01T00:00:00Z --interval all --by agent --format csv
-
-Exit code 1 when nothing is found.";
+use super::{FormatArgs, examples};
 
 /// What to read.
 #[derive(Debug, Subcommand)]
@@ -22,12 +11,16 @@ pub(crate) enum QueryCommand {
     #[command(subcommand)]
     Agents(AgentsCommand),
     /// Systems (hosts, databases, daemons) over time
+    #[command(after_help = examples::SYSTEM)]
     System(SystemArgs),
     /// Channels over time: messages, members and reactions
+    #[command(after_help = examples::CHANNELS)]
     Channels(ChannelArgs),
     /// Tokens and what they cost, over time or by the day
+    #[command(after_help = examples::TOKENS)]
     Tokens(TokenArgs),
     /// Known losses: what is missing in the log, and why
+    #[command(after_help = examples::GAPS)]
     Gaps(GapArgs),
 }
 
@@ -35,18 +28,25 @@ pub(crate) enum QueryCommand {
 #[derive(Debug, Subcommand)]
 pub(crate) enum AgentsCommand {
     /// CPU in percent of one core, averages
+    #[command(after_help = examples::AGENTS_CPU)]
     Cpu(AgentSeriesArgs),
     /// Memory, averages
+    #[command(after_help = examples::AGENTS_MEM)]
     Mem(AgentSeriesArgs),
     /// Network counters and rates
+    #[command(after_help = examples::AGENTS_NET)]
     Net(AgentSeriesArgs),
     /// Disk counters and rates
+    #[command(after_help = examples::AGENTS_DISK)]
     Disk(AgentSeriesArgs),
     /// The newest sample of each agent
+    #[command(after_help = examples::AGENTS_LATEST)]
     Latest(AgentLatestArgs),
     /// What one agent did in a range
+    #[command(after_help = examples::AGENTS_SUMMARY)]
     Summary(AgentSummaryArgs),
     /// What agents said of themselves
+    #[command(after_help = examples::AGENTS_STATES)]
     States(AgentStatesArgs),
 }
 

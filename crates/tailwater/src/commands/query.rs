@@ -1,17 +1,18 @@
 //! `tailwater query`: asks the database, or the log where there is none or it is away, and prints.
 
-use query::{Question, ReadError, ReadErrorKind, Reader};
+use query::{Question, ReadError, ReadErrorKind, Reader, Topic};
 use serde_json::Value;
 use store::DatabaseUrl;
 use store::read::{ReadOptions, TimescaleReader};
 
 use crate::access::{self, Missing};
+use crate::chart::{Chart, brief};
 use crate::cli::{Asked, Format, QueryCommand};
 use crate::commands::now;
 use crate::config::Config;
 use crate::control::Task;
 use crate::failure::{Failure, chain};
-use crate::output::{self, Sheet};
+use crate::output::{self, FIELDS, Look, Screen, Sheet};
 
 /// Asks and prints.
 ///
@@ -41,6 +42,28 @@ pub(crate) async fn query(config: &Config, command: &QueryCommand) -> Result<(),
     };
     print(&asked, &answer, &question)
 }
+
+/// The columns that a narrow terminal can do without, the first one first; `cli::examples::QUERY` tells them.
+const SPARE: &[&str] = &[
+    "runtime",
+    "host",
+    "tool",
+    "role",
+    "mem_limit_bytes",
+    "net_rx_bytes",
+    "net_tx_bytes",
+    "disk_read_bytes",
+    "disk_write_bytes",
+    "mem_percent",
+    "reported_cost_usd",
+    "unpriced_events",
+    "cache_create",
+    "cache_read",
+    "state",
+];
+
+/// Of a gap, when it was noticed goes before what it is.
+const SPARE_OF_GAPS: &[&str] = &["host", "time", "reason"];
 
 async fn ask_database(database: &DatabaseUrl, question: &Question) -> Result<Value, ReadError> {
     let reader = TimescaleReader::new(database, ReadOptions::default());
@@ -75,12 +98,7 @@ fn print(asked: &Asked, answer: &Value, question: &Question) -> Result<(), Failu
     match asked.format {
         Format::Json if !(rows.is_empty() && answer.is_null()) => output::json(answer)?,
         Format::Csv => sheet(rows, asked.topic.columns(), |_, value| exact(value)).print(Format::Csv)?,
-        Format::Table if answer.is_object() => {
-            let cells =
-                |column: &&'static str| ((*column).to_owned(), for_people(column, field(answer, column)));
-            Sheet::of_fields(asked.columns.iter().map(cells).collect()).print(Format::Table)?;
-        }
-        Format::Table if !rows.is_empty() => sheet(rows, &asked.columns, for_people).print(Format::Table)?,
+        Format::Table if !rows.is_empty() => table(asked, answer, rows, question)?,
         Format::Json | Format::Table => {}
     }
     match question {
@@ -91,6 +109,24 @@ fn print(asked: &Asked, answer: &Value, question: &Question) -> Result<(), Failu
             range.to()
         ))),
         _ => Err(Failure::unhealthy("nothing found in this range: widen --from and --to, or the filters")),
+    }
+}
+
+/// The chosen columns; at a terminal as much of them as fits, and the series as sparklines.
+fn table(asked: &Asked, answer: &Value, rows: &[Value], question: &Question) -> Result<(), Failure> {
+    let screen = Screen::of_stdout();
+    let cell = if screen.is_terminal { at_a_glance } else { for_people };
+    if answer.is_object() {
+        let cells = |column: &&'static str| ((*column).to_owned(), cell(column, field(answer, column)));
+        return Sheet::of_fields(asked.columns.iter().map(cells).collect()).show(&screen, &FIELDS);
+    }
+    let spare = if asked.topic == Topic::Gaps { SPARE_OF_GAPS } else { SPARE };
+    sheet(rows, &asked.columns, cell).show(&screen, &Look { spare, ..FIELDS })?;
+    let chart = asked.measure.filter(|_| screen.is_terminal);
+    let lines = chart.and_then(|measure| Chart::of(question, measure, rows)).map(|it| it.sparklines(&screen));
+    match lines.unwrap_or_default() {
+        lines if lines.is_empty() => Ok(()),
+        lines => output::line(&format!("\n{}", lines.join("\n"))),
     }
 }
 
@@ -124,6 +160,11 @@ fn for_people(column: &str, value: &Value) -> String {
         Some(number) if value.is_f64() => format!("{number:.2}"),
         _ => exact(value),
     }
+}
+
+/// The same, and bytes have prefixes, times no fractions.
+fn at_a_glance(column: &str, value: &Value) -> String {
+    brief(column, for_people(column, value), value.as_f64())
 }
 
 #[cfg(test)]

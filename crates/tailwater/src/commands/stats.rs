@@ -9,7 +9,7 @@ use crate::cli::{Format, StatsArgs};
 use crate::config::Config;
 use crate::control::Task;
 use crate::failure::Failure;
-use crate::output::{self, Sheet};
+use crate::output::{self, FIELDS, Screen, Sheet};
 
 /// Prints the statistics.
 ///
@@ -20,7 +20,7 @@ pub(crate) async fn stats(config: &Config, args: &StatsArgs) -> Result<(), Failu
     match args.format.format {
         Format::Json => output::json(&answer)?,
         Format::Csv => sheet(&answer, exact).print(Format::Csv)?,
-        Format::Table => sheet(&answer, for_people).print(Format::Table)?,
+        Format::Table => sheet(&answer, for_people).show(&Screen::of_stdout(), &FIELDS)?,
     }
     match answer.pointer("/agents/total_agents").and_then(Value::as_u64) {
         Some(0) => Err(Failure::unhealthy(

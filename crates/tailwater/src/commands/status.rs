@@ -13,7 +13,7 @@ use crate::config::Config;
 use crate::control::Task;
 use crate::failure::Failure;
 use crate::http::IngestObject;
-use crate::output::{self, Sheet};
+use crate::output::{self, FIELDS, Screen, Sheet};
 use crate::service::{JobObject, MetricsAnswer, ProjectionObject, RangeObject, StatusAnswer};
 
 /// How many ranges a person is shown; there are more while lanes work on a long backlog.
@@ -42,7 +42,7 @@ pub(crate) async fn status(config: &Config, args: &StatusArgs) -> Result<(), Fai
         }
         StatusFormat::Table => {
             let status: StatusAnswer = access::understood(answer)?;
-            for_people(&status).print(Format::Table)?;
+            for_people(&status).show(&Screen::of_stdout(), &FIELDS)?;
             status.ailment()
         }
     };

@@ -1,12 +1,16 @@
 //! What commands print: answers on standard output, everything else on standard error.
 
-use std::io::{self, IsTerminal, Write};
+mod screen;
+mod sheet;
 
-use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
+use std::io::{self, Write};
+
 use serde::Serialize;
 
-use crate::cli::Format;
 use crate::failure::Failure;
+
+pub(crate) use screen::Screen;
+pub(crate) use sheet::{FIELDS, Look, Sheet, shortened, shortened_inside};
 
 /// Prints a line of an answer. A reader that has gone away (`| head`) is no error.
 ///
@@ -50,54 +54,6 @@ pub(crate) fn json(answer: &impl Serialize) -> Result<(), Failure> {
     line(&text)
 }
 
-/// Named rows of text: what a table and CSV show.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Sheet {
-    /// The names of the columns.
-    pub columns: Vec<String>,
-    /// The rows, each with as many cells as there are columns.
-    pub rows: Vec<Vec<String>>,
-}
-
-impl Sheet {
-    /// Two columns, for an answer that is one thing.
-    #[must_use]
-    pub(crate) fn of_fields<N: Into<String>>(fields: Vec<(N, String)>) -> Self {
-        let rows = fields.into_iter().map(|(name, value)| vec![name.into(), value]).collect();
-        Self { columns: vec!["field".to_owned(), "value".to_owned()], rows }
-    }
-
-    /// Prints it as a table or as CSV.
-    ///
-    /// # Errors
-    /// When it cannot be written.
-    pub(crate) fn print(&self, format: Format) -> Result<(), Failure> {
-        match format {
-            Format::Csv => {
-                line(&csv_line(&self.columns))?;
-                self.rows.iter().try_for_each(|row| line(&csv_line(row)))
-            }
-            Format::Table | Format::Json => line(&self.table()),
-        }
-    }
-
-    fn table(&self) -> String {
-        let mut table = Table::new();
-        let rows = self.rows.iter().map(|row| row.iter().map(|cell| harmless(cell)));
-        table.load_style(presets::NOTHING).set_header(&self.columns).add_rows(rows);
-        if io::stdout().is_terminal() {
-            table.set_content_arrangement(ContentArrangement::Dynamic);
-        }
-        for (index, column) in table.column_iter_mut().enumerate() {
-            let cells = || self.rows.iter().filter_map(|row| row.get(index)).filter(|cell| !cell.is_empty());
-            if cells().next().is_some() && cells().all(|cell| cell.parse::<f64>().is_ok()) {
-                column.set_cell_alignment(CellAlignment::Right);
-            }
-        }
-        table.trim_fmt()
-    }
-}
-
 /// Text from anywhere for a terminal: control characters are escaped, they could move the cursor or worse.
 pub(crate) fn harmless(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
@@ -105,6 +61,15 @@ pub(crate) fn harmless(text: &str) -> String {
         if letter.is_control() { shown.extend(letter.escape_default()) } else { shown.push(letter) }
     }
     shown
+}
+
+/// A time without the fraction of its second; any other text as it is.
+#[must_use]
+pub(crate) fn to_the_second(time: &str) -> String {
+    match time.split_once('.') {
+        Some((whole, fraction)) if fraction.ends_with('Z') => format!("{whole}Z"),
+        _ => time.to_owned(),
+    }
 }
 
 /// One line of CSV (RFC 4180).
