@@ -150,7 +150,8 @@ fn every_answer_is_as_the_document_says_and_as_the_go_package_had_it() {
         let validator = jsonschema::validator_for(&schema["schema"]).expect("a schema");
         let problems: Vec<String> = validator.iter_errors(&answer).map(|error| error.to_string()).collect();
         assert!(problems.is_empty(), "{path}: {problems:?}");
-        assert_ne!(answer, json!([]), "{path}");
+        // NOTE: only a database refuses events; tests/quarantine.rs has one.
+        assert_eq!(answer == json!([]), path == "/api/quarantine", "{path}: {answer}");
         if let Some((_, expected)) = FIELDS.iter().find(|(known, _)| known == path) {
             let row = answer.as_array().map_or(&answer, |rows| &rows[0]);
             assert_eq!(fields(row), *expected, "{path}");

@@ -115,6 +115,12 @@ fn what_was_refused_is_listed_and_shown_with_the_reason() {
         assert_eq!(scene.positions(&["--sqlstate", "23514"]), [2, 4, 5]);
         assert_eq!(scene.positions(&["--from", "3", "--to", "5"]), [4], "the end is exclusive");
         assert_eq!(scene.positions(&["--kind", "gap"]), [0; 0]);
+        if let Some(daemon) = &scene.daemon {
+            let url =
+                format!("http://{}/api/quarantine", daemon.status()["ingest"]["address"].as_str().unwrap());
+            let answer = ureq::get(url).call().unwrap().body_mut().read_to_string().unwrap();
+            assert_eq!(serde_json::from_str::<Value>(&answer).unwrap(), rows);
+        }
         let csv = stdout(&scene.run(&["quarantine", "list", "--format", "csv"]));
         assert!(csv.starts_with("position,kind,sqlstate,message,at\n2,agent_sample,23514,"), "{csv}");
         assert_eq!(csv.lines().count(), 4, "{csv}");

@@ -87,7 +87,14 @@ class Pipeline {
     this.view.told(this.view.moves ? 'live' : 'off');
   }
 
+  // A database that is known to be away is not asked: the browser would log each refusal as an error.
   async loadQuarantine() {
+    const { projection } = (await ask('/api/status')).body;
+    if (projection.state === 'waiting') {
+      this.quarantine.show([]);
+      this.quarantine.empty.textContent = 'Only the database knows, and it is away.';
+      return;
+    }
     try {
       this.quarantine.show((await ask('/api/quarantine')).body);
       this.quarantine.empty.textContent = 'The database has refused nothing.';
