@@ -49,6 +49,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("unicode-width", &["tailwater"]),
     ("prometheus", &["tailwater"]),
     ("plotly", &["tailwater"]),
+    ("plotters", &["tailwater"]),
     ("rmp-serde", &["event"]),
     ("rmp", &["event"]),
     ("rustix", &["sampler"]),

@@ -4,7 +4,9 @@ mod asked;
 mod doctor;
 mod examples;
 mod log;
+mod manual;
 mod migrate;
+mod plot;
 mod quarantine;
 mod query;
 mod record;
@@ -22,7 +24,9 @@ use crate::config::{Origin, Overrides};
 pub(crate) use asked::Asked;
 pub(crate) use doctor::DoctorArgs;
 pub(crate) use log::{ExportArgs, ImportArgs, LogCommand, TailArgs, TrimArgs};
+pub(crate) use manual::{CompletionsArgs, ManArgs};
 pub(crate) use migrate::MigrateArgs;
+pub(crate) use plot::{PictureArgs, PlotCommand};
 pub(crate) use quarantine::{DropArgs, ListArgs, QuarantineCommand, RetryArgs, ShowArgs, WhichArgs};
 pub(crate) use query::QueryCommand;
 pub(crate) use record::{EventFlags, RecordArgs};
@@ -71,17 +75,22 @@ pub(crate) struct Global {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Sample, record and project until stopped
+    #[command(after_help = examples::RUN)]
     Run(RunArgs),
     /// Append events from standard input, one JSON object a line, or one event by flags
     #[command(after_help = record::AFTER_HELP)]
     Record(Box<RecordArgs>),
     /// Project the log into the database
+    #[command(after_help = examples::PROJECT)]
     Project(ProjectArgs),
     /// Apply a part of the log again, into any database
     Replay(ReplayArgs),
     /// Read what was recorded
     #[command(subcommand, after_help = examples::QUERY)]
     Query(Box<QueryCommand>),
+    /// Draw what was recorded to a file: SVG, PNG, or a page to zoom in
+    #[command(subcommand, after_help = examples::PLOT)]
+    Plot(Box<PlotCommand>),
     /// Tell how recording and projecting are doing
     #[command(after_help = examples::STATUS)]
     Status(StatusArgs),
@@ -104,6 +113,12 @@ pub(crate) enum Command {
     /// Make, check or show the configuration
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Print what a shell reads to complete commands and flags
+    #[command(after_help = manual::COMPLETIONS_HELP)]
+    Completions(CompletionsArgs),
+    /// Print the manual for `man`, or write a page for each command
+    #[command(after_help = manual::MAN_HELP)]
+    Man(ManArgs),
 }
 
 /// Flags of `run`.
@@ -190,10 +205,13 @@ pub(crate) enum StatusFormat {
 #[derive(Debug, Subcommand)]
 pub(crate) enum ConfigCommand {
     /// Write a commented configuration file, if there is none
+    #[command(after_help = examples::CONFIG_INIT)]
     Init,
     /// Check the configuration
+    #[command(after_help = examples::CONFIG_CHECK)]
     Check,
     /// Print each setting with where it came from; passwords are never printed
+    #[command(after_help = examples::CONFIG_SHOW)]
     Show(FormatArgs),
 }
 
@@ -234,3 +252,6 @@ impl Cli {
             .collect()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -74,11 +74,13 @@ pub fn main() -> ExitCode {
 }
 
 fn dispatch(cli: &Cli) -> Result<(), Failure> {
-    if let Command::Config(command) = &cli.command {
-        return commands::config::config(cli, command);
-    }
-    if let Command::Doctor(args) = &cli.command {
-        return commands::doctor::doctor(cli, args);
+    // NOTE: what needs no configuration, or looks at a bad one.
+    match &cli.command {
+        Command::Config(command) => return commands::config::config(cli, command),
+        Command::Doctor(args) => return commands::doctor::doctor(cli, args),
+        Command::Completions(args) => return commands::manual::completions(*args),
+        Command::Man(args) => return commands::manual::man(args),
+        _ => {}
     }
     let config = Config::new(&gather(cli)?, variable)?;
     let runtime = runtime()?;
@@ -90,13 +92,14 @@ fn dispatch(cli: &Cli) -> Result<(), Failure> {
             Command::Project(args) => commands::project::project(&config, args).await,
             Command::Replay(args) => commands::replay::replay(&config, args).await,
             Command::Query(command) => commands::query::query(&config, command).await,
+            Command::Plot(command) => commands::plot::plot(&config, command).await,
             Command::Status(args) => commands::status::status(&config, args).await,
             Command::Stats(args) => commands::stats::stats(&config, args).await,
             Command::Log(command) => commands::log::log(&config, command).await,
             Command::Quarantine(command) => commands::quarantine::quarantine(&config, command).await,
             Command::Verify(args) => commands::verify::verify(&config, args).await,
             Command::Migrate(args) => commands::migrate::migrate(&config, args).await,
-            Command::Config(_) | Command::Doctor(_) => Ok(()),
+            Command::Config(_) | Command::Doctor(_) | Command::Completions(_) | Command::Man(_) => Ok(()),
         }
     });
     // NOTE: a thread that waits for standard input would hold up an exit that a signal has asked for.

@@ -1,14 +1,10 @@
 //! What of an answer is drawn.
 
-use query::Topic;
-
 use super::Unit;
 
 /// What of an answer is drawn: one line for each series, or two where it has two directions.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Measure {
-    /// How `--measure` calls it.
-    pub name: &'static str,
     /// What stands above it.
     pub title: &'static str,
     /// What its numbers are of.
@@ -21,23 +17,16 @@ pub(crate) struct Measure {
 
 /// CPU.
 pub(crate) const CPU: Measure = Measure {
-    name: "cpu",
     title: "CPU, 100 % is one core",
     unit: Unit::Percent,
     lines: &[(&["cpu_percent"], "")],
     adds_up: false,
 };
 /// Memory.
-pub(crate) const MEM: Measure = Measure {
-    name: "mem",
-    title: "memory used",
-    unit: Unit::Bytes,
-    lines: &[(&["mem_used_bytes"], "")],
-    adds_up: false,
-};
+pub(crate) const MEM: Measure =
+    Measure { title: "memory used", unit: Unit::Bytes, lines: &[(&["mem_used_bytes"], "")], adds_up: false };
 /// Network.
 pub(crate) const NET: Measure = Measure {
-    name: "net",
     title: "network",
     unit: Unit::BytesPerSecond,
     lines: &[(&["net_rx_per_second"], "received"), (&["net_tx_per_second"], "sent")],
@@ -45,62 +34,28 @@ pub(crate) const NET: Measure = Measure {
 };
 /// Disk.
 pub(crate) const DISK: Measure = Measure {
-    name: "disk",
     title: "disk",
     unit: Unit::BytesPerSecond,
     lines: &[(&["disk_read_per_second"], "read"), (&["disk_write_per_second"], "written")],
     adds_up: false,
 };
 
-const CHANNELS: [Measure; 3] = [
-    Measure {
-        name: "messages",
-        title: "messages",
-        unit: Unit::Count,
-        lines: &[(&["message_count"], "")],
-        adds_up: true,
-    },
-    Measure {
-        name: "reactions",
-        title: "reactions",
-        unit: Unit::Count,
-        lines: &[(&["reaction_count"], "")],
-        adds_up: true,
-    },
-    Measure {
-        name: "members",
-        title: "members",
-        unit: Unit::Count,
-        lines: &[(&["member_count"], "")],
-        adds_up: false,
-    },
-];
-
-const TOKENS: [Measure; 2] = [
-    Measure {
-        name: "tokens",
-        title: "tokens, those of the cache too",
-        unit: Unit::Tokens,
-        lines: &[(&["input_tokens", "output_tokens", "cache_read", "cache_create"], "")],
-        adds_up: true,
-    },
-    Measure {
-        name: "cost",
-        title: "cost",
-        unit: Unit::Dollars,
-        lines: &[(&["cost_usd"], "")],
-        adds_up: true,
-    },
-];
-
-impl Measure {
-    /// What can be drawn of answers about this, the usual one first. Of agents and systems the command's word says it.
-    #[must_use]
-    pub(crate) const fn of(topic: Topic) -> &'static [Self] {
-        match topic {
-            Topic::Channels => &CHANNELS,
-            Topic::Tokens => &TOKENS,
-            _ => &[],
-        }
-    }
-}
+/// Messages of channels.
+pub(crate) const MESSAGES: Measure =
+    Measure { title: "messages", unit: Unit::Count, lines: &[(&["message_count"], "")], adds_up: true };
+/// Reactions of channels.
+pub(crate) const REACTIONS: Measure =
+    Measure { title: "reactions", unit: Unit::Count, lines: &[(&["reaction_count"], "")], adds_up: true };
+/// Members of channels.
+pub(crate) const MEMBERS: Measure =
+    Measure { title: "members", unit: Unit::Count, lines: &[(&["member_count"], "")], adds_up: false };
+/// Tokens of all kinds.
+pub(crate) const TOKENS: Measure = Measure {
+    title: "tokens, those of the cache too",
+    unit: Unit::Tokens,
+    lines: &[(&["input_tokens", "output_tokens", "cache_read", "cache_create"], "")],
+    adds_up: true,
+};
+/// What tokens cost.
+pub(crate) const COST: Measure =
+    Measure { title: "cost of tokens", unit: Unit::Dollars, lines: &[(&["cost_usd"], "")], adds_up: true };

@@ -1,7 +1,11 @@
 //! Answers as lines: what each series has measured in each bucket. Where it has measured nothing is a gap, never 0.
 
 mod measure;
+mod page;
+mod pick;
+mod picture;
 mod sparkline;
+mod ticks;
 mod unit;
 
 use std::collections::BTreeMap;
@@ -10,8 +14,14 @@ use event::Time;
 use query::{Cut, Question, TimeRange};
 use serde_json::Value;
 
-pub(crate) use measure::{CPU, DISK, MEM, Measure, NET};
+pub(crate) use measure::{COST, CPU, DISK, MEM, MEMBERS, MESSAGES, Measure, NET, REACTIONS, TOKENS};
+pub(crate) use page::html;
+pub(crate) use pick::SERIES_MAX;
+pub(crate) use picture::{png, svg};
 pub(crate) use unit::{Unit, brief};
+
+/// The last day of an answer is drawn as long as most are.
+const DAY_MICROS: i64 = 86_400_000_000;
 
 /// The series of an answer.
 #[derive(Clone, Debug, PartialEq)]
@@ -22,8 +32,19 @@ pub(crate) struct Chart {
     pub range: TimeRange,
     /// When each bucket begins.
     pub starts: Vec<Time>,
+    /// When the last one ends.
+    pub end: Time,
     /// The lines, by name.
     pub series: Vec<Series>,
+}
+
+/// What stands above a picture.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Heading {
+    /// What it is.
+    pub title: String,
+    /// From when to when, how finely, from where.
+    pub subtitle: String,
 }
 
 /// One line.
@@ -47,7 +68,7 @@ impl Chart {
     /// The series of an answer; `None` when the question is not about time.
     #[must_use]
     pub(crate) fn of(question: &Question, measure: &'static Measure, rows: &[Value]) -> Option<Self> {
-        let (range, starts) = buckets(question)?;
+        let (range, starts, end) = buckets(question)?;
         let numbers: BTreeMap<Time, usize> =
             starts.iter().enumerate().map(|(number, start)| (*start, number)).collect();
         let hosts = || rows.iter().filter_map(|row| row.get("host"));
@@ -64,7 +85,7 @@ impl Chart {
                 }
             }
         }
-        Some(Self { measure, range, starts, series: series.into_values().collect() })
+        Some(Self { measure, range, starts, end, series: series.into_values().collect() })
     }
 
     /// The greatest value of all.
@@ -74,17 +95,26 @@ impl Chart {
     }
 }
 
-/// The range and the starts of its buckets.
-fn buckets(question: &Question) -> Option<(TimeRange, Vec<Time>)> {
-    let of = |buckets: query::Buckets| Some((buckets.range(), buckets.starts().collect()));
+/// The range, the starts of its buckets, and the end of the last one.
+fn buckets(question: &Question) -> Option<(TimeRange, Vec<Time>, Time)> {
+    let of = |buckets: query::Buckets| {
+        let starts: Vec<Time> = buckets.starts().collect();
+        let end =
+            starts.last().map_or(buckets.range().to(), |it| it.plus_micros(buckets.interval().micros()));
+        Some((buckets.range(), starts, end))
+    };
     match question {
         Question::System(asked, _) => of(asked.buckets),
         Question::Agents(asked, _) => of(asked.buckets),
         Question::Channels(asked, _) => of(asked.buckets),
         Question::Tokens(asked) => match &asked.cut {
             Cut::Buckets(buckets) => of(*buckets),
-            Cut::Days(days) => Some((days.range(), days.starts().to_vec())),
-            Cut::Whole(range) => Some((*range, vec![range.from()])),
+            Cut::Days(days) => {
+                let starts = days.starts().to_vec();
+                let end = starts.last().map_or(days.range().to(), |day| day.plus_micros(DAY_MICROS));
+                Some((days.range(), starts, end))
+            }
+            Cut::Whole(range) => Some((*range, vec![range.from()], range.to())),
         },
         Question::Latest(_) | Question::Summary { .. } | Question::States(_) | Question::Gaps(_) => None,
     }

@@ -4,13 +4,11 @@ use std::collections::BTreeMap;
 
 use unicode_width::UnicodeWidthStr;
 
-use super::{Chart, Series};
+use super::{Chart, SERIES_MAX, Series};
 use crate::output::{Screen, count, harmless, shortened, shortened_inside};
 
 const MARKS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 
-/// The most series: more are longer than a screen is high.
-const SERIES_MAX: usize = 20;
 /// The most columns for a name.
 const NAME_WIDTH_MAX: usize = 32;
 /// With less for the marks, the numbers go.

@@ -50,11 +50,10 @@ fn tokens_are_added_up_and_days_are_buckets() {
     };
     let rows = [row("m", json!(0.5)), row("n", Value::Null)];
     let days = question(Topic::Tokens, &[("day", "true"), ("tz", "Europe/Berlin"), ("from", "-2d")]);
-    let [tokens, cost] = Measure::of(Topic::Tokens) else { panic!("two measures") };
-    let chart = Chart::of(&days, tokens, &rows).unwrap();
+    let chart = Chart::of(&days, &TOKENS, &rows).unwrap();
     assert_eq!(told(&chart), [("m", vec![(2, 433.0)]), ("n", vec![(2, 433.0)])]);
-    assert_eq!(told(&Chart::of(&days, cost, &rows).unwrap()), [("m", vec![(2, 0.5)]), ("n", vec![])]);
-    let all = Chart::of(&question(Topic::Tokens, &[("interval", "all")]), tokens, &[]).unwrap();
+    assert_eq!(told(&Chart::of(&days, &COST, &rows).unwrap()), [("m", vec![(2, 0.5)]), ("n", vec![])]);
+    let all = Chart::of(&question(Topic::Tokens, &[("interval", "all")]), &TOKENS, &[]).unwrap();
     assert_eq!((all.starts.len(), all.series), (1, Vec::new()));
     assert_eq!(name_of(&json!({"agent_name": "", "model": ""}), "", false), "all");
 }

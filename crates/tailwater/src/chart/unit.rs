@@ -48,6 +48,31 @@ impl Unit {
             }
         }
     }
+
+    /// The number at a mark of an axis whose marks are so far apart.
+    #[must_use]
+    pub(crate) fn tick(self, value: f64, step: f64) -> String {
+        match self {
+            Self::Bytes => bytes(value, decimal),
+            Self::BytesPerSecond => bytes(value, decimal) + "/s",
+            Self::Dollars if step < 0.01 => format!("${value:.4}"),
+            Self::Dollars => format!("${value:.2}"),
+            other => other.show(value),
+        }
+    }
+
+    /// The word at an axis.
+    #[must_use]
+    pub(crate) const fn word(self) -> &'static str {
+        match self {
+            Self::Percent => "%",
+            Self::Bytes => "bytes",
+            Self::BytesPerSecond => "bytes/s",
+            Self::Tokens => "tokens",
+            Self::Dollars => "$",
+            Self::Count => "count",
+        }
+    }
 }
 
 /// At most two digits behind the point, and no zeros at the end.

@@ -1,14 +1,17 @@
-//! What the flags of `tailwater query` ask: a topic, its parameters, and the columns of a table.
+//! What the flags of `tailwater query` and `tailwater plot` ask: a topic, its parameters, the columns of a table, and what is
+//! drawn.
 
 use query::Topic;
 
+use super::Format;
+use super::plot::{PictureArgs, PlotAgentsCommand, PlotCommand, Plotted};
 use super::query::{
-    AgentFilterArgs, AgentSeriesArgs, AgentsCommand, Metric, QueryCommand, RangeArgs, TokenArgs,
+    AgentFilterArgs, AgentLatestArgs, AgentSeriesArgs, AgentStatesArgs, AgentSummaryArgs, AgentsCommand,
+    ChannelArgs, GapArgs, Metric, Printed, QueryCommand, RangeArgs, SystemArgs, TokenArgs,
 };
-use super::{Format, FormatArgs};
-use crate::chart::{CPU, DISK, MEM, Measure, NET};
+use crate::chart::{COST, CPU, DISK, MEM, MESSAGES, Measure, NET, TOKENS};
 
-/// A question and how its answer is printed.
+/// A question, and what of its answer is shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Asked {
     /// What about.
@@ -19,53 +22,107 @@ pub(crate) struct Asked {
     pub columns: Vec<&'static str>,
     /// What of it is drawn, where it is about time.
     pub measure: Option<&'static Measure>,
-    /// How to print it.
-    pub format: Format,
 }
 
 impl QueryCommand {
-    /// What it asks.
+    /// What it asks, and how the answer is printed.
     #[must_use]
-    pub(crate) fn asked(&self) -> Asked {
+    pub(crate) fn asked(&self) -> (Asked, Format) {
         match self {
-            Self::Agents(AgentsCommand::Cpu(args)) => args.asked(Metric::Cpu),
-            Self::Agents(AgentsCommand::Mem(args)) => args.asked(Metric::Mem),
-            Self::Agents(AgentsCommand::Net(args)) => args.asked(Metric::Net),
-            Self::Agents(AgentsCommand::Disk(args)) => args.asked(Metric::Disk),
-            Self::Agents(AgentsCommand::Latest(args)) => {
-                let head = ["agent_name", "host", "time", "role", "tool", "runtime", "state"];
-                let columns = [&head[..], &["cpu_percent", "mem_used_bytes", "mem_percent"]].concat();
-                asked(Topic::Latest, columns, args.format, [args.range.given(), args.filter.given()].concat())
-            }
-            Self::Agents(AgentsCommand::Summary(args)) => {
-                let agent = ("agent".to_owned(), args.agent.clone());
-                let parameters = [args.range.given(), vec![agent]].concat();
-                asked(Topic::Summary, Topic::Summary.columns().to_vec(), args.format, parameters)
-            }
-            Self::Agents(AgentsCommand::States(args)) => {
-                let columns = vec!["time", "agent_name", "host", "state", "role", "tool", "runtime"];
-                let parameters = [args.range.given(), args.filter.given(), given([("limit", &args.limit)])];
-                asked(Topic::States, columns, args.format, parameters.concat())
-            }
-            Self::System(args) => {
-                let own = [("interval", &args.interval), ("system", &args.system), ("host", &args.host)];
-                let columns = [&["time", "system_name", "host"][..], shown(args.metric)].concat();
-                let parameters = [args.range.given(), given(own), filled(args.fill)].concat();
-                asked(Topic::System, columns, args.format, parameters).drawn(drawn(args.metric))
-            }
-            Self::Channels(args) => {
-                let own = [("interval", &args.interval), ("channel", &args.channel), ("host", &args.host)];
-                let columns = Topic::Channels.columns().to_vec();
-                let parameters = [args.range.given(), given(own), filled(args.fill)].concat();
-                asked(Topic::Channels, columns, args.format, parameters)
-            }
-            Self::Tokens(args) => args.asked(),
-            Self::Gaps(args) => {
-                let own = [("limit", &args.limit), ("host", &args.host)];
-                let columns = Topic::Gaps.columns().to_vec();
-                asked(Topic::Gaps, columns, args.format, [args.range.given(), given(own)].concat())
-            }
+            Self::Agents(AgentsCommand::Cpu(it)) => it.asked(|it| it.asked(Metric::Cpu)),
+            Self::Agents(AgentsCommand::Mem(it)) => it.asked(|it| it.asked(Metric::Mem)),
+            Self::Agents(AgentsCommand::Net(it)) => it.asked(|it| it.asked(Metric::Net)),
+            Self::Agents(AgentsCommand::Disk(it)) => it.asked(|it| it.asked(Metric::Disk)),
+            Self::Agents(AgentsCommand::Latest(it)) => it.asked(AgentLatestArgs::asked),
+            Self::Agents(AgentsCommand::Summary(it)) => it.asked(AgentSummaryArgs::asked),
+            Self::Agents(AgentsCommand::States(it)) => it.asked(AgentStatesArgs::asked),
+            Self::System(it) => it.asked(SystemArgs::asked),
+            Self::Channels(it) => it.asked(ChannelArgs::asked),
+            Self::Tokens(it) => it.asked(TokenArgs::asked),
+            Self::Gaps(it) => it.asked(GapArgs::asked),
         }
+    }
+}
+
+impl PlotCommand {
+    /// What it asks, what is drawn of it, and what it is drawn to.
+    #[must_use]
+    pub(crate) fn asked(&self) -> (Asked, &'static Measure, &PictureArgs) {
+        match self {
+            Self::Agents(PlotAgentsCommand::Cpu(it)) => it.asked(&CPU, |it| it.asked(Metric::Cpu)),
+            Self::Agents(PlotAgentsCommand::Mem(it)) => it.asked(&MEM, |it| it.asked(Metric::Mem)),
+            Self::Agents(PlotAgentsCommand::Net(it)) => it.asked(&NET, |it| it.asked(Metric::Net)),
+            Self::Agents(PlotAgentsCommand::Disk(it)) => it.asked(&DISK, |it| it.asked(Metric::Disk)),
+            Self::System(it) => it.asked(drawn(it.question.metric), SystemArgs::asked),
+            Self::Channels(it) => it.asked(it.question.column.measure(), |it| it.channels.asked()),
+            Self::Tokens(it) => it.asked(&TOKENS, TokenArgs::asked),
+            Self::Cost(it) => it.asked(&COST, TokenArgs::asked),
+        }
+    }
+}
+
+impl<T: clap::Args> Printed<T> {
+    fn asked(&self, asked: impl Fn(&T) -> Asked) -> (Asked, Format) {
+        (asked(&self.question), self.format.format)
+    }
+}
+
+impl<T: clap::Args> Plotted<T> {
+    fn asked(
+        &self,
+        measure: &'static Measure,
+        asked: impl Fn(&T) -> Asked,
+    ) -> (Asked, &'static Measure, &PictureArgs) {
+        (asked(&self.question), measure, &self.picture)
+    }
+}
+
+impl AgentLatestArgs {
+    fn asked(&self) -> Asked {
+        let head = ["agent_name", "host", "time", "role", "tool", "runtime", "state"];
+        let columns = [&head[..], &["cpu_percent", "mem_used_bytes", "mem_percent"]].concat();
+        asked(Topic::Latest, columns, [self.range.given(), self.filter.given()].concat())
+    }
+}
+
+impl AgentSummaryArgs {
+    fn asked(&self) -> Asked {
+        let agent = ("agent".to_owned(), self.agent.clone());
+        let parameters = [self.range.given(), vec![agent]].concat();
+        asked(Topic::Summary, Topic::Summary.columns().to_vec(), parameters)
+    }
+}
+
+impl AgentStatesArgs {
+    fn asked(&self) -> Asked {
+        let columns = vec!["time", "agent_name", "host", "state", "role", "tool", "runtime"];
+        let parameters = [self.range.given(), self.filter.given(), given([("limit", &self.limit)])];
+        asked(Topic::States, columns, parameters.concat())
+    }
+}
+
+impl SystemArgs {
+    fn asked(&self) -> Asked {
+        let own = [("interval", &self.interval), ("system", &self.system), ("host", &self.host)];
+        let columns = [&["time", "system_name", "host"][..], shown(self.metric)].concat();
+        let parameters = [self.range.given(), given(own), filled(self.fill)].concat();
+        asked(Topic::System, columns, parameters).drawn(drawn(self.metric))
+    }
+}
+
+impl ChannelArgs {
+    fn asked(&self) -> Asked {
+        let own = [("interval", &self.interval), ("channel", &self.channel), ("host", &self.host)];
+        let columns = Topic::Channels.columns().to_vec();
+        let parameters = [self.range.given(), given(own), filled(self.fill)].concat();
+        asked(Topic::Channels, columns, parameters).drawn(&MESSAGES)
+    }
+}
+
+impl GapArgs {
+    fn asked(&self) -> Asked {
+        let own = [("limit", &self.limit), ("host", &self.host)];
+        asked(Topic::Gaps, Topic::Gaps.columns().to_vec(), [self.range.given(), given(own)].concat())
     }
 }
 
@@ -74,7 +131,7 @@ impl AgentSeriesArgs {
         let columns = [&["time", "agent_name", "host", "state"][..], shown(metric)].concat();
         let interval = given([("interval", &self.interval)]);
         let parameters = [self.range.given(), interval, filled(self.fill), self.filter.given()];
-        asked(Topic::Agents, columns, self.format, parameters.concat()).drawn(drawn(metric))
+        asked(Topic::Agents, columns, parameters.concat()).drawn(drawn(metric))
     }
 }
 
@@ -101,7 +158,7 @@ impl TokenArgs {
             _ => true,
         };
         let columns = Topic::Tokens.columns().iter().copied().filter(is_shown).collect();
-        asked(Topic::Tokens, columns, self.format, parameters)
+        asked(Topic::Tokens, columns, parameters).drawn(&TOKENS)
     }
 }
 
@@ -124,13 +181,8 @@ impl AgentFilterArgs {
     }
 }
 
-fn asked(
-    topic: Topic,
-    columns: Vec<&'static str>,
-    format: FormatArgs,
-    parameters: Vec<(String, String)>,
-) -> Asked {
-    Asked { topic, parameters, columns, measure: Measure::of(topic).first(), format: format.format }
+fn asked(topic: Topic, columns: Vec<&'static str>, parameters: Vec<(String, String)>) -> Asked {
+    Asked { topic, parameters, columns, measure: None }
 }
 
 impl Asked {

@@ -1,4 +1,40 @@
-//! What stands below the help of the reading commands: examples, and how a table looks.
+//! What stands below the help of commands: examples, and how a table looks.
+
+pub(crate) const RUN: &str = "\
+Examples:
+  tailwater run                                         records this host; needs no database
+  tailwater run --database-url postgres://me@db/stats   and projects into a database, now or when it is there
+  tailwater run --listen 127.0.0.1:0                    HTTP at any port that is free; `status` tells which
+
+Ctrl-C or SIGTERM ends it in order; whatever ends it otherwise loses nothing that was acknowledged.";
+
+pub(crate) const PROJECT: &str = "\
+Examples:
+  tailwater project --until-head                        until the database has what the log has now
+  tailwater project --until-head --json | jq .inserted
+  tailwater project --database-url postgres://me@db/stats --lanes 4
+
+`run` does this by itself. With a daemon, its own projection is told to finish, and followed.";
+
+pub(crate) const LOG_STAT: &str = "\
+Examples:
+  tailwater log stat
+  tailwater log stat --format json | jq .bytes";
+
+pub(crate) const CONFIG_INIT: &str = "\
+Examples:
+  tailwater config init                                 in the usual place; a file that is there is not touched
+  tailwater config init --config ./tailwater.toml";
+
+pub(crate) const CONFIG_CHECK: &str = "\
+Examples:
+  tailwater config check
+  tailwater config check --config ./tailwater.toml";
+
+pub(crate) const CONFIG_SHOW: &str = "\
+Examples:
+  tailwater config show                                 each setting, and where it is from
+  tailwater config show --format json | jq '.[] | select(.origin != \"default\")'";
 
 pub(crate) const QUERY: &str = "\
 The database answers; without one, or while it is away, the log does, and one line says so.
@@ -93,3 +129,48 @@ Examples:
   tailwater stats --format json | jq .utilization
 
 Exit code 1 when there are no agents.";
+
+pub(crate) const PLOT: &str = "\
+The flags are those of `tailwater query`. Null is a gap in the line, never 0. The twenty series with the most are drawn; of what adds up
+(tokens, cost, messages), the others as one. The file is written when it is whole, and replaces what was there.
+
+Examples:
+  tailwater plot agents cpu --agent zen --from -6h --out cpu.svg
+  tailwater plot cost --from -30d --day --by model --out cost.png
+  tailwater plot system mem --from -1d --out memory.html        zoom, and read values; needs no network
+
+Exit code 1 when nothing is found; no file is written then.";
+
+pub(crate) const PLOT_CPU: &str = "\
+Examples:
+  tailwater plot agents cpu --from -6h --out cpu.svg
+  tailwater plot agents cpu --agent zen,a1 --from -1d --interval 15m --out cpu.html";
+
+pub(crate) const PLOT_MEM: &str = "\
+Examples:
+  tailwater plot agents mem --role worker --out memory.png --width 1600 --height 900";
+
+pub(crate) const PLOT_NET: &str = "\
+Examples:
+  tailwater plot agents net --agent zen --from -6h --out net.svg";
+
+pub(crate) const PLOT_DISK: &str = "\
+Examples:
+  tailwater plot agents disk --runtime docker --out disk.svg --title 'Disks of the containers'";
+
+pub(crate) const PLOT_SYSTEM: &str = "\
+Examples:
+  tailwater plot system cpu --from -1d --interval 15m --out host.svg";
+
+pub(crate) const PLOT_CHANNELS: &str = "\
+Examples:
+  tailwater plot channels --from -7d --interval 1d --out messages.svg
+  tailwater plot channels members --channel general --out members.png";
+
+pub(crate) const PLOT_TOKENS: &str = "\
+Examples:
+  tailwater plot tokens --from -1d --interval 1h --by agent --out tokens.svg";
+
+pub(crate) const PLOT_COST: &str = "\
+Examples:
+  tailwater plot cost --from -30d --day --by model --out cost.png";

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::FormatArgs;
+use super::{FormatArgs, examples};
 
 /// What to do with the log.
 #[derive(Debug, Subcommand)]
@@ -13,6 +13,7 @@ A place is a position, which is a whole number, or a time: RFC 3339, or relative
 A time chooses events by their own time, wherever they lie. Ends are exclusive.")]
 pub(crate) enum LogCommand {
     /// Its identity and its size
+    #[command(after_help = examples::LOG_STAT)]
     Stat(FormatArgs),
     /// Show the last events, and those that come
     #[command(after_help = "Examples:

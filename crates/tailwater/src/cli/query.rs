@@ -12,16 +12,16 @@ pub(crate) enum QueryCommand {
     Agents(AgentsCommand),
     /// Systems (hosts, databases, daemons) over time
     #[command(after_help = examples::SYSTEM)]
-    System(SystemArgs),
+    System(Printed<SystemArgs>),
     /// Channels over time: messages, members and reactions
     #[command(after_help = examples::CHANNELS)]
-    Channels(ChannelArgs),
+    Channels(Printed<ChannelArgs>),
     /// Tokens and what they cost, over time or by the day
     #[command(after_help = examples::TOKENS)]
-    Tokens(TokenArgs),
+    Tokens(Printed<TokenArgs>),
     /// Known losses: what is missing in the log, and why
     #[command(after_help = examples::GAPS)]
-    Gaps(GapArgs),
+    Gaps(Printed<GapArgs>),
 }
 
 /// What to read of agents.
@@ -29,25 +29,36 @@ pub(crate) enum QueryCommand {
 pub(crate) enum AgentsCommand {
     /// CPU in percent of one core, averages
     #[command(after_help = examples::AGENTS_CPU)]
-    Cpu(AgentSeriesArgs),
+    Cpu(Printed<AgentSeriesArgs>),
     /// Memory, averages
     #[command(after_help = examples::AGENTS_MEM)]
-    Mem(AgentSeriesArgs),
+    Mem(Printed<AgentSeriesArgs>),
     /// Network counters and rates
     #[command(after_help = examples::AGENTS_NET)]
-    Net(AgentSeriesArgs),
+    Net(Printed<AgentSeriesArgs>),
     /// Disk counters and rates
     #[command(after_help = examples::AGENTS_DISK)]
-    Disk(AgentSeriesArgs),
+    Disk(Printed<AgentSeriesArgs>),
     /// The newest sample of each agent
     #[command(after_help = examples::AGENTS_LATEST)]
-    Latest(AgentLatestArgs),
+    Latest(Printed<AgentLatestArgs>),
     /// What one agent did in a range
     #[command(after_help = examples::AGENTS_SUMMARY)]
-    Summary(AgentSummaryArgs),
+    Summary(Printed<AgentSummaryArgs>),
     /// What agents said of themselves
     #[command(after_help = examples::AGENTS_STATES)]
-    States(AgentStatesArgs),
+    States(Printed<AgentStatesArgs>),
+}
+
+/// A question, and how its answer is printed.
+#[derive(Debug, Args)]
+pub(crate) struct Printed<T: Args> {
+    /// What to read
+    #[command(flatten)]
+    pub question: T,
+    /// How to print it
+    #[command(flatten)]
+    pub format: FormatArgs,
 }
 
 /// A range of time.
@@ -76,9 +87,6 @@ pub(crate) struct AgentSeriesArgs {
     /// Which agents
     #[command(flatten)]
     pub filter: AgentFilterArgs,
-    /// How to print it
-    #[command(flatten)]
-    pub format: FormatArgs,
 }
 
 /// Flags of `latest`.
@@ -90,9 +98,6 @@ pub(crate) struct AgentLatestArgs {
     /// Which agents
     #[command(flatten)]
     pub filter: AgentFilterArgs,
-    /// How to print it
-    #[command(flatten)]
-    pub format: FormatArgs,
 }
 
 /// Flags of `summary`.
@@ -103,9 +108,6 @@ pub(crate) struct AgentSummaryArgs {
     /// When; the last hour
     #[command(flatten)]
     pub range: RangeArgs,
-    /// How to print it
-    #[command(flatten)]
-    pub format: FormatArgs,
 }
 
 /// Flags of `states`.
@@ -120,9 +122,6 @@ pub(crate) struct AgentStatesArgs {
     /// Which agents
     #[command(flatten)]
     pub filter: AgentFilterArgs,
-    /// How to print it
-    #[command(flatten)]
-    pub format: FormatArgs,
 }
 
 /// Which agents; every list is comma-separated.
@@ -169,9 +168,6 @@ pub(crate) struct SystemArgs {
     /// Only these hosts, comma-separated
     #[arg(long, value_name = "HOSTS")]
     pub host: Option<String>,
-    /// How to print it
-    #[command(flatten)]
-    pub format: FormatArgs,
 }
 
 /// Flags of a channels' series.
@@ -192,9 +188,6 @@ pub(crate) struct ChannelArgs {
     /// Only these hosts, comma-separated
     #[arg(long, value_name = "HOSTS")]
     pub host: Option<String>,
-    /// How to print it
-    #[command(flatten)]
-    pub format: FormatArgs,
 }
 
 /// Flags of `tokens`.
@@ -227,9 +220,6 @@ pub(crate) struct TokenArgs {
     /// Only these tools, comma-separated
     #[arg(long, value_name = "TOOLS")]
     pub tool: Option<String>,
-    /// How to print it
-    #[command(flatten)]
-    pub format: FormatArgs,
 }
 
 /// Flags of `gaps`.
@@ -244,9 +234,6 @@ pub(crate) struct GapArgs {
     /// Only these hosts, comma-separated
     #[arg(long, value_name = "HOSTS")]
     pub host: Option<String>,
-    /// How to print it
-    #[command(flatten)]
-    pub format: FormatArgs,
 }
 
 /// What a table shows.

@@ -1,14 +1,16 @@
 //! The commands, one file or folder each.
 
-pub(crate) mod bar;
 use std::time::SystemTime;
 
 use event::Time;
 
+pub(crate) mod bar;
 pub(crate) mod config;
 pub(crate) mod doctor;
 pub(crate) mod log;
+pub(crate) mod manual;
 pub(crate) mod migrate;
+pub(crate) mod plot;
 pub(crate) mod project;
 pub(crate) mod quarantine;
 pub(crate) mod query;

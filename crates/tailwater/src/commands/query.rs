@@ -19,7 +19,16 @@ use crate::output::{self, FIELDS, Look, Screen, Sheet};
 /// # Errors
 /// Exit code 1 when nothing is found, 2 when the question means nothing or nobody can answer it.
 pub(crate) async fn query(config: &Config, command: &QueryCommand) -> Result<(), Failure> {
-    let asked = command.asked();
+    let (asked, format) = command.asked();
+    let (question, answer) = answered(config, &asked).await?;
+    print(&asked, format, &answer, &question)
+}
+
+/// What was asked, and its answer: the database's, or the log's where there is none or it is away.
+///
+/// # Errors
+/// Exit code 2 when the question means nothing or nobody can answer it.
+pub(super) async fn answered(config: &Config, asked: &Asked) -> Result<(Question, Value), Failure> {
     let now = now();
     let question = Question::parse(asked.topic, &asked.parameters, now)
         .map_err(|error| Failure::error(format!("--{error}")))?;
@@ -30,17 +39,17 @@ pub(crate) async fn query(config: &Config, command: &QueryCommand) -> Result<(),
                 let away = chain(&error);
                 output::notice(&format!("the log answers, for the database does not: {away}"));
                 // NOTE: a log that cannot answer either is not what has to be mended first.
-                ask_log(config, &asked, now).await.map_err(|_| Failure::error(away))?
+                ask_log(config, asked, now).await.map_err(|_| Failure::error(away))?
             }
             Err(error) => return Err(Failure::error(chain(&error))),
         },
         None => {
             let and_else =
                 |failure: Failure| Failure::error(format!("{failure}; or ask a database: --database-url"));
-            ask_log(config, &asked, now).await.map_err(and_else)?
+            ask_log(config, asked, now).await.map_err(and_else)?
         }
     };
-    print(&asked, &answer, &question)
+    Ok((question, answer))
 }
 
 /// The columns that a narrow terminal can do without, the first one first; `cli::examples::QUERY` tells them.
@@ -89,13 +98,13 @@ async fn ask_log(config: &Config, asked: &Asked, now: event::Time) -> Result<Val
 }
 
 /// Prints all columns as JSON or CSV, and the chosen ones as a table. Nothing found is told by the exit code.
-fn print(asked: &Asked, answer: &Value, question: &Question) -> Result<(), Failure> {
+fn print(asked: &Asked, format: Format, answer: &Value, question: &Question) -> Result<(), Failure> {
     let rows: &[Value] = match answer {
         Value::Array(rows) => rows,
         Value::Null => &[],
         summary => std::slice::from_ref(summary),
     };
-    match asked.format {
+    match format {
         Format::Json if !(rows.is_empty() && answer.is_null()) => output::json(answer)?,
         Format::Csv => sheet(rows, asked.topic.columns(), |_, value| exact(value)).print(Format::Csv)?,
         Format::Table if !rows.is_empty() => table(asked, answer, rows, question)?,
@@ -108,8 +117,13 @@ fn print(asked: &Asked, answer: &Value, question: &Question) -> Result<(), Failu
             range.from(),
             range.to()
         ))),
-        _ => Err(Failure::unhealthy("nothing found in this range: widen --from and --to, or the filters")),
+        _ => Err(nothing_found()),
     }
+}
+
+/// The answer has no rows.
+pub(super) fn nothing_found() -> Failure {
+    Failure::unhealthy("nothing found in this range: widen --from and --to, or the filters")
 }
 
 /// The chosen columns; at a terminal as much of them as fits, and the series as sparklines.
