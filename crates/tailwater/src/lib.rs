@@ -46,6 +46,7 @@ use crate::failure::Failure;
 
 pub use crate::adapter::LogSource;
 pub use crate::facade::{Facade, FacadeError, FacadeErrorKind};
+pub use crate::log_reader::LogReader;
 pub use crate::recorder::{RecordError, RecordErrorKind, Recorded, Recorder};
 pub use event::{
     AgentSample, AgentState, ChannelSample, Event, Gap, Resources, State, SystemSample, Text, Time,

@@ -3,7 +3,8 @@
 //! The index by time says which positions may hold events of the range; those are read and folded. What is
 //! acknowledged and not yet durable is waited for, so that an answer has all that was told to be there.
 
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use event::wire::Decoded;
@@ -26,14 +27,16 @@ use crate::failure::chain;
 const LIMITS: ReadLimits = ReadLimits { events_max: 4_096, bytes_max: usize::MAX };
 /// The same for who waits for what is new.
 const LIVE_LIMITS: ReadLimits = ReadLimits { events_max: 512, bytes_max: 1 << 20 };
+/// How many reads may be done before they are folded.
+const AHEAD: usize = 2;
 /// How long one answer may take, as for a statement of the database.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
 /// The most events that one answer is folded from: a few hundred bytes of memory each.
 const EVENTS_MAX: u64 = 2_000_000;
 
-/// Answers from a log.
+/// Answers from a log that this process holds: the [`Reader`] that stands in for a database.
 #[derive(Clone)]
-pub(crate) struct LogReader {
+pub struct LogReader {
     log: EventLog,
     prices: Arc<Prices>,
 }
@@ -41,7 +44,7 @@ pub(crate) struct LogReader {
 impl LogReader {
     /// A reader of this log, which computes costs by these prices.
     #[must_use]
-    pub(crate) fn new(log: EventLog, prices: Arc<Prices>) -> Self {
+    pub fn new(log: EventLog, prices: Arc<Prices>) -> Self {
         Self { log, prices }
     }
 
@@ -111,38 +114,74 @@ impl Scan<'_> {
         self.prices.computed_cost(usage)
     }
 
-    /// Hands over each event of the range and of these kinds, in the order of the positions.
+    /// Hands over each event of the range and of these kinds, in the order of the positions. A thread reads and decodes
+    /// meanwhile what comes next.
     fn each(&self, mut take: impl FnMut(&Event)) -> Result<(), ReadError> {
         let began = Instant::now();
         let times = eventlog::TimeRange { from: self.range.from(), to: self.range.to().plus_micros(-1) };
         let runs = self.log.runs_between(times, self.kinds).map_err(|error| unreadable(&error))?;
-        let (mut folded, mut stretch) = (0, Stretch::NOTHING);
-        for (lo, hi) in runs {
-            let mut at = lo;
-            while at <= hi {
-                stretch = self.log.read_again(at, LIMITS, stretch).map_err(|error| unreadable(&error))?;
-                let entries = match &stretch {
-                    Stretch::Hole(hole) => {
-                        at = hole.hi.next();
-                        continue;
-                    }
-                    Stretch::Events(entries) => entries,
-                };
-                let Some(last) = entries.last() else { break };
-                at = last.position.next();
-                for entry in entries.iter().filter(|entry| entry.position <= hi) {
-                    if let Decoded::Event(event) = &entry.event
-                        && self.range.contains(event.time())
-                        && self.kinds.contains(&event.kind())
-                    {
-                        folded += 1;
-                        take(event);
+        let (ahead, stretches) = mpsc::sync_channel(AHEAD);
+        let (back, spent) = mpsc::channel();
+        let log = self.log;
+        thread::scope(|scope| {
+            scope.spawn(move || read(log, runs, &ahead, &spent));
+            let mut folded = 0;
+            for read in stretches {
+                let (stretch, hi) = read?;
+                if let Stretch::Events(entries) = &stretch {
+                    for entry in entries.iter().filter(|entry| entry.position <= hi) {
+                        if let Decoded::Event(event) = &entry.event
+                            && self.range.contains(event.time())
+                            && self.kinds.contains(&event.kind())
+                        {
+                            folded += 1;
+                            take(event);
+                        }
                     }
                 }
                 check(folded, began)?;
+                // NOTE: at the end nobody wants it.
+                let _ = back.send(stretch);
+            }
+            Ok(())
+        })
+    }
+}
+
+/// A stretch, and the last position in it that is wanted.
+type Read = Result<(Stretch, Position), ReadError>;
+
+/// Reads these runs, into the memory of stretches that are spent. It ends with them, with an error, or when nobody
+/// takes what it has read.
+fn read(
+    log: &EventLog,
+    runs: Vec<(Position, Position)>,
+    ahead: &mpsc::SyncSender<Read>,
+    spent: &mpsc::Receiver<Stretch>,
+) {
+    for (lo, hi) in runs {
+        let mut at = lo;
+        while at <= hi {
+            let memory = spent.try_recv().unwrap_or(Stretch::NOTHING);
+            let stretch = match log.read_again(at, LIMITS, memory) {
+                Ok(stretch) => stretch,
+                Err(error) => {
+                    // NOTE: who has taken enough does not wait for this.
+                    let _ = ahead.send(Err(unreadable(&error)));
+                    return;
+                }
+            };
+            at = match &stretch {
+                Stretch::Hole(hole) => hole.hi.next(),
+                Stretch::Events(entries) => match entries.last() {
+                    Some(last) => last.position.next(),
+                    None => break,
+                },
+            };
+            if ahead.send(Ok((stretch, hi))).is_err() {
+                return;
             }
         }
-        Ok(())
     }
 }
 
