@@ -50,6 +50,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("prometheus", &["tailwater"]),
     ("plotly", &["tailwater"]),
     ("plotters", &["tailwater"]),
+    ("ratatui", &["tailwater"]),
     ("rmp-serde", &["event"]),
     ("rmp", &["event"]),
     ("rustix", &["sampler"]),

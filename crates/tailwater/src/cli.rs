@@ -12,6 +12,7 @@ mod query;
 mod record;
 mod replay;
 mod stats;
+mod top;
 mod verify;
 
 use std::path::PathBuf;
@@ -32,6 +33,7 @@ pub(crate) use query::QueryCommand;
 pub(crate) use record::{EventFlags, RecordArgs};
 pub(crate) use replay::ReplayArgs;
 pub(crate) use stats::StatsArgs;
+pub(crate) use top::TopArgs;
 pub(crate) use verify::VerifyArgs;
 
 /// A flight recorder for hosts that run AI coding agents.
@@ -97,6 +99,9 @@ pub(crate) enum Command {
     /// Tell which agents there are, and how many of them do what
     #[command(after_help = examples::STATS)]
     Stats(StatsArgs),
+    /// Watch the fleet in a terminal
+    #[command(after_help = top::AFTER_HELP)]
+    Top(TopArgs),
     /// Look at the log, copy it, bring events in
     #[command(subcommand)]
     Log(LogCommand),

@@ -30,6 +30,7 @@ mod selection;
 mod service;
 mod signals;
 mod sources;
+mod top;
 mod transcript_log;
 mod watch;
 
@@ -96,6 +97,7 @@ fn dispatch(cli: &Cli) -> Result<(), Failure> {
             Command::Plot(command) => commands::plot::plot(&config, command).await,
             Command::Status(args) => commands::status::status(&config, args).await,
             Command::Stats(args) => commands::stats::stats(&config, args).await,
+            Command::Top(args) => top::top(&config, args).await,
             Command::Log(command) => commands::log::log(&config, command).await,
             Command::Quarantine(command) => commands::quarantine::quarantine(&config, command).await,
             Command::Verify(args) => commands::verify::verify(&config, args).await,

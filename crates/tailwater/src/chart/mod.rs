@@ -18,6 +18,7 @@ pub(crate) use measure::{COST, CPU, DISK, MEM, MEMBERS, MESSAGES, Measure, NET, 
 pub(crate) use page::html;
 pub(crate) use pick::SERIES_MAX;
 pub(crate) use picture::{png, svg};
+pub(crate) use sparkline::sparkline;
 pub(crate) use unit::{Unit, brief};
 
 /// The last day of an answer is drawn as long as most are.

@@ -18,7 +18,8 @@ const WIDTH: usize = 80;
 
 /// The marks of a series: each from 0 to `most`, a space where nothing was measured. Where there are more buckets than
 /// columns, a mark is the greatest value of several.
-fn sparkline(points: &BTreeMap<usize, f64>, buckets: usize, width: usize, most: f64) -> String {
+#[must_use]
+pub(crate) fn sparkline(points: &BTreeMap<usize, f64>, buckets: usize, width: usize, most: f64) -> String {
     let marks = buckets.min(width);
     let border = |mark: usize| mark * buckets / marks.max(1);
     let mark = |number: usize| {

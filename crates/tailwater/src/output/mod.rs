@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::failure::Failure;
 
-pub(crate) use screen::Screen;
+pub(crate) use screen::{Screen, Tone, tone_of_state};
 pub(crate) use sheet::{FIELDS, Look, Sheet, shortened, shortened_inside};
 
 /// Prints a line of an answer. A reader that has gone away (`| head`) is no error.
