@@ -32,6 +32,7 @@ function show() {
   const route = current();
   const page = PAGES[route.page];
   view?.close();
+  main.removeAttribute('aria-busy');
   notices.forget();
   document.getElementById('keys')?.remove();
   for (const link of document.querySelectorAll('#pages a')) {

@@ -50,7 +50,11 @@ export class Figure {
     });
   }
 
-  async draw(panels, { start, end }, gaps = []) {
+  draw(panels, range, gaps = []) {
+    return this.view.busy(this.#draw(panels, range, gaps));
+  }
+
+  async #draw(panels, { start, end }, gaps) {
     this.#drawn = [panels, { start, end }, gaps];
     const Plotly = await plotly();
     if (this.view.isClosed) return;

@@ -10,6 +10,7 @@ export class View {
   #abort = new AbortController();
   #failures = new Map();
   #status = null;
+  #works = 0;
 
   constructor({ main, route, usualRange, isLive, told }) {
     Object.assign(this, { main, route, usualRange, told });
@@ -77,8 +78,20 @@ export class View {
       if (this.moves && !document.hidden) run();
     }, seconds * 1_000);
     this.#ends.push(() => clearInterval(timer));
-    this.first = run();
+    this.first = this.busy(run());
     return soon;
+  }
+
+  /// Until this is done, the page says that it is busy.
+  async busy(work) {
+    this.#works += 1;
+    this.main.setAttribute('aria-busy', 'true');
+    try {
+      return await work;
+    } finally {
+      this.#works -= 1;
+      if (this.#works === 0 && !this.isClosed) this.main.removeAttribute('aria-busy');
+    }
   }
 
   /// Calls `heard` for events while the page is live.

@@ -36,6 +36,8 @@ export function show(view) {
     h('div', { class: 'bar' }, h('h1', {}, name), badge, csvButton(view, '/api/agents/stats/cpu', () => ({ agent: name, host }), name)),
     about, facts, figure.element, lost, models);
 
+  let isKnown = false;
+  let loaded = null;
   const load = async () => {
     const range = view.range;
     const one = { agent: name, host };
@@ -47,12 +49,15 @@ export function show(view) {
       view.ask('/api/gaps', asked(range)),
     ]);
     const newest = samples.findLast((row) => row.cpu_percent !== null || row.mem_used_bytes !== null);
+    isKnown = samples.length > 0 || usage.length > 0;
     drawAbout({ newest, states, host });
     await figure.draw([...samplePanels(samples, 'network is known of containers only'), ...usagePanels(usage, range), statePanel(samples, states, range)], range, gaps);
     lost.textContent = gapsText(gaps);
   };
+  // Of an agent of whom there is nothing, nothing is asked: the browser would log the answer as an error.
   const loadFacts = async () => {
-    const summary = await view.ask(`/api/agents/stats/summary/${encodeURIComponent(name)}`, asked(view.range)).catch((error) => {
+    await loaded;
+    const summary = !isKnown ? null : await view.ask(`/api/agents/stats/summary/${encodeURIComponent(name)}`, asked(view.range)).catch((error) => {
       if (error.status === 404) return null;
       throw error;
     });
@@ -74,13 +79,14 @@ export function show(view) {
       return;
     }
     const { cpu, memory, disk, network, tokens, cost } = summary;
+    const all = tokens && tokens.input + tokens.output + tokens.cache_read + tokens.cache_create;
     fill(facts,
       tile('CPU', format.percent(cpu.avg_percent), `at most ${format.percent(cpu.max_percent)}`),
       tile('Memory', format.bytes(memory.avg_bytes), `at most ${format.bytes(memory.max_bytes)}`),
       tile('Read, written', `${format.bytes(disk.read_bytes)}, ${format.bytes(disk.write_bytes)}`, 'of the disk, in this range'),
-      tile('Received, sent', network.rx_bytes === null ? 'needs a container' : `${format.bytes(network.rx_bytes)}, ${format.bytes(network.tx_bytes)}`, 'by network, in this range'),
-      tile('Tokens', format.count(tokens.input + tokens.output + tokens.cache_read + tokens.cache_create), `${format.whole(tokens.input)} input, ${format.whole(tokens.output)} output, ${format.whole(tokens.cache_create)} cache written, ${format.whole(tokens.cache_read)} cache read`),
-      tile('Cost', format.dollars(cost.total_usd)));
+      tile('Received, sent', network === null ? 'needs a container' : `${format.bytes(network.rx_bytes)}, ${format.bytes(network.tx_bytes)}`, 'by network, in this range'),
+      tile('Tokens', format.count(all), tokens && `${format.whole(tokens.input)} input, ${format.whole(tokens.output)} output, ${format.whole(tokens.cache_create)} cache written, ${format.whole(tokens.cache_read)} cache read`),
+      tile('Cost', format.dollars(cost?.total_usd ?? null)));
     const rows = summary.models.map((model) => h('tr', {}, h('th', { scope: 'row' }, model.model || 'unknown'),
       h('td', { class: 'number' }, format.whole(model.input_tokens)), h('td', { class: 'number' }, format.whole(model.output_tokens)), h('td', { class: 'number' }, format.dollars(model.cost_usd))));
     const heads = ['Model', 'Input', 'Output', 'Cost'].map((text, at) => h('th', { scope: 'col', class: at ? 'number' : null }, text));
@@ -88,6 +94,7 @@ export function show(view) {
   };
 
   const soon = view.repeat(15, load);
+  loaded = view.first;
   const factsSoon = view.repeat(30, loadFacts);
   view.follow({ kind: ['agent_sample', 'agent_state', 'token_usage'], agent: name }, (what) => {
     soon();

@@ -30,7 +30,7 @@ export function show(view) {
   });
   const hint = h('div', { hidden: true },
     h('p', {}, 'Whoever runs a channel tells of it:'),
-    h('pre', {}, h('code', {}, 'tailwater record channel --channel general --messages 3 --members 5')));
+    h('pre', { tabindex: '0' }, h('code', {}, 'tailwater record channel --channel general --messages 3 --members 5')));
   fill(view.main, h('div', { class: 'bar' }, h('h1', {}, 'Channels'), csvButton(view, '/api/channels/stats/messages', () => ({}), 'channels')), figure.element, table.element, hint);
 
   const load = async () => {

@@ -38,5 +38,5 @@ function code(text) {
     await navigator.clipboard.writeText(text);
     copy.textContent = 'Copied';
   } }, 'Copy');
-  return h('div', { class: 'code' }, h('pre', {}, h('code', {}, text)), copy);
+  return h('div', { class: 'code' }, h('pre', { tabindex: '0' }, h('code', {}, text)), copy);
 }
