@@ -65,3 +65,8 @@ doc:
 # Everything that CI checks
 ci:
     bash .ci/run
+
+# Write what documents have from the code: docs/config.md, and the picture of the dashboard
+docs:
+    TAILWATER_WRITE_DOCS=1 cargo test --package tailwater --lib document
+    TAILWATER_WRITE_DOCS=1 scripts/test --test browser every_page_with_data

@@ -61,6 +61,14 @@ async fn every_page_with_data_from_the_log() {
             "{name}: {text}"
         );
     }
+    // The picture that the README shows: `just docs` puts it there.
+    browser.look(1440, 800, Theme::Dark).await;
+    browser.open(&scene.page("fleet?from=-3h")).await;
+    browser.keep("readme").await;
+    if std::env::var_os("TAILWATER_WRITE_DOCS").is_some() {
+        let picture = browser::pictures().join("readme.png");
+        std::fs::copy(picture, concat!(env!("CARGO_MANIFEST_DIR"), "/docs/dashboard.png")).expect("a copy");
+    }
     browser.quit().await;
 }
 

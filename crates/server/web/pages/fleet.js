@@ -246,13 +246,14 @@ class Fleet {
   draw() {
     const all = [...this.#agents.values()];
     const cost = this.cost?.reduce((sum, row) => (row.cost_usd === null ? sum : (sum ?? 0) + row.cost_usd), null);
-    const perMinute = all.reduce((sum, row) => sum + (row.perMinute ?? 0), 0);
-    const cores = all.reduce((sum, row) => sum + (row.cpu_percent ?? 0), 0);
+    // What nobody has measured is not known, and not 0.
+    const total = (field) => all.reduce((sum, row) => (row[field] === null || row[field] === undefined ? sum : (sum ?? 0) + row[field]), null);
+    const perMinute = total('perMinute');
     const tile = (name, value, hint) => [h('div', { title: hint }, h('dt', {}, name), h('dd', {}, value))];
     fill(this.tiles,
       tile('Agents', String(all.length), 'Seen in the last 24 hours'),
       tile('Working', String(all.filter((row) => row.state === 'working').length)),
-      tile('CPU', format.percent(all.length ? cores : null), 'Of all agents; 100 % is one core'),
+      tile('CPU', format.percent(total('cpu_percent')), 'Of all agents; 100 % is one core'),
       tile('Tokens/min', format.count(perMinute), `Of the last ${TOKEN_MINUTES} minutes`),
       tile('Cost today', format.dollars(cost)));
     const chosen = current().query.get('state');

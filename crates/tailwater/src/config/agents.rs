@@ -13,7 +13,7 @@ use super::raw::ConfigError;
 pub(super) const ARRAY: &str = "agents";
 
 /// The keys of an agent, with what they mean and an example.
-const KEYS: [(&str, &str, &str); 7] = [
+pub(super) const KEYS: [(&str, &str, &str); 7] = [
     ("name", "what the agent is called; every agent needs a name of its own", "zen"),
     ("role", "what it is for; coordinator and worker are counted by `tailwater stats`", "worker"),
     ("tool", "the coding tool that it runs", "claude"),

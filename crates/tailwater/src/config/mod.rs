@@ -7,6 +7,8 @@ pub mod agents;
 mod bounds;
 pub mod catalogue;
 mod docker;
+#[cfg(test)]
+mod document;
 mod http;
 mod meaning;
 mod raw;
