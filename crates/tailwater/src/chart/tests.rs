@@ -64,3 +64,39 @@ fn what_is_not_about_time_has_no_chart() {
         assert_eq!(Chart::of(&question(topic, &[]), &CPU, &[]), None, "{topic:?}");
     }
 }
+
+/// A chart of so many series of one bucket; the first one has the most.
+fn many(measure: &'static Measure, count: u32) -> Chart {
+    let rows: Vec<Value> = (0..count)
+        .map(|number| {
+            json!({"time": "2026-01-02T03:00:00Z", "agent_name": format!("a{number:02}"), "host": "h",
+                "cpu_percent": count - number, "cost_usd": count - number})
+        })
+        .collect();
+    Chart::of(&question(Topic::Agents, &[]), measure, &rows).unwrap()
+}
+
+#[test]
+fn as_many_are_drawn_as_can_be_told_apart() {
+    let (chart, told) = many(&CPU, 20).picked();
+    assert_eq!((chart.series.len(), told), (20, None));
+    let (chart, told) = many(&CPU, 25).picked();
+    assert_eq!(
+        (chart.series.len(), chart.series[0].name.as_str(), chart.series[19].name.as_str()),
+        (20, "a00", "a19")
+    );
+    assert!(told.unwrap().starts_with("5 series with less are not drawn"));
+    let (chart, told) = many(&COST, 25).picked();
+    let others = chart.series.last().unwrap();
+    assert_eq!((chart.series.len(), others.name.as_str()), (20, "6 others"));
+    assert_eq!(others.points[&0], 1.0 + 2.0 + 3.0 + 4.0 + 5.0 + 6.0, "nothing that adds up is left out");
+    assert_eq!(told.unwrap(), "6 series with less are drawn as one");
+    assert_eq!(chart.greatest(), (1..=25).map(f64::from).sum::<f64>(), "bars stand upon each other");
+}
+
+#[test]
+fn what_has_no_value_is_no_series_of_a_picture() {
+    let rows = [json!({"time": "2026-01-02T03:00:00Z", "agent_name": "a", "host": "h", "cpu_percent": null})];
+    let (chart, told) = Chart::of(&question(Topic::Agents, &[]), &CPU, &rows).unwrap().picked();
+    assert_eq!((chart.series, told), (Vec::new(), None));
+}
