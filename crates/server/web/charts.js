@@ -86,7 +86,7 @@ function arranged(panels, { start, end }, gaps, width) {
   const total = heights.reduce((sum, height, at) => sum + height + above[at], 0);
   const ink = style('--ink');
   const line = style('--line');
-  const margin = { l: narrow ? 58 : 74, r: narrow ? 8 : 16, t: 0, b: 44 };
+  const margin = { l: narrow ? 70 : 78, r: narrow ? 8 : 16, t: 0, b: 44 };
   const layout = {
     height: total + margin.t + margin.b,
     margin,
