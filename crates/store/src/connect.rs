@@ -17,7 +17,8 @@ mod tls;
 use std::future::Future;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use event::LogId;
 use projector::{ErrorKind, TargetError};
@@ -43,6 +44,9 @@ pub(crate) const COMMIT_FLUSHED: &str = "SELECT set_config('synchronous_commit',
 
 /// How long a session that was let go may take to say goodbye to the server.
 const GOODBYE: Duration = Duration::from_secs(2);
+
+/// How long the reason of an end may come behind the end; see [`told`].
+const MOMENT: Duration = Duration::from_millis(20);
 
 /// The name that the server shows for a session: `tailwater/<first 8 digits of the log's id>/<lane>`.
 pub(crate) fn application_name(log: &LogId, lane: &str) -> String {
@@ -153,11 +157,24 @@ impl Session {
 
     /// Judges an error of this session's client; "connection closed" is replaced by what closed it.
     pub(crate) fn error(&self, tried: &str, error: tokio_postgres::Error) -> TargetError {
-        match self.end.get() {
-            Some(end) if error.is_closed() => TargetError::new(end.kind, format!("{tried}: {}", end.message)),
+        let end = error.is_closed().then(|| told(&self.end)).flatten();
+        match end {
+            Some(end) => TargetError::new(end.kind, format!("{tried}: {}", end.message)),
             _ => error::from_postgres(tried, error),
         }
     }
+}
+
+/// Why a session that is closed has ended.
+///
+/// NOTE: tokio-postgres 0.7.18 takes no more requests from the moment on when its connection has failed; that the failure
+/// is written down here comes some instructions later, on whichever thread drives it.
+fn told(end: &OnceLock<End>) -> Option<&End> {
+    let patience = Instant::now() + MOMENT;
+    while end.get().is_none() && Instant::now() < patience {
+        thread::yield_now();
+    }
+    end.get()
 }
 
 /// Runs `work`, but not for longer than `limit`.

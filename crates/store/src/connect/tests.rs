@@ -11,6 +11,21 @@ async fn text(session: &Session, sql: &str) -> String {
     session.client().query_typed_one(sql, &[]).await.unwrap().get(0)
 }
 
+#[test]
+fn the_reason_of_an_end_may_come_a_moment_behind_it() {
+    let end = Arc::new(OnceLock::new());
+    assert!(told(&end).is_none(), "it never comes");
+    let late = Arc::clone(&end);
+    let driving = thread::spawn(move || {
+        thread::sleep(Duration::from_millis(2));
+        late.set(End { kind: ErrorKind::Retry, message: "57P01".to_owned() })
+    });
+    // NOTE: a machine that is busy may take longer than the moment; then it is looked for again.
+    let found = (0..500).find_map(|_| told(&end));
+    assert_eq!(found.map(|end| end.message.as_str()), Some("57P01"));
+    assert!(driving.join().unwrap().is_ok());
+}
+
 #[tokio::test]
 async fn a_session_with_the_server_itself_is_direct() {
     let Some(database) = TestDatabase::create().await else { return };
