@@ -1,25 +1,41 @@
 -- Agents in buckets; what each value means stands in the documentation of the crate `query`.
 -- $1 interval, $2 from, $3 to, $4 agents, $5 hosts, $6 roles, $7 tools, $8 runtimes, $9 states; a list that is null
--- chooses everything. The primary key (agent_name, host, time) gives the window its order without a sort.
-WITH sample AS (
-    SELECT agent_name, host, time, {bucket} AS bucket,
-           role, tool, runtime, state, cpu_percent, mem_used_bytes, mem_limit_bytes, mem_percent,
-           net_rx_bytes, net_tx_bytes, disk_read_bytes, disk_write_bytes,
-           net_rx_bytes - lag(net_rx_bytes) OVER series AS net_rx_step,
-           net_tx_bytes - lag(net_tx_bytes) OVER series AS net_tx_step,
-           disk_read_bytes - lag(disk_read_bytes) OVER series AS disk_read_step,
-           disk_write_bytes - lag(disk_write_bytes) OVER series AS disk_write_step,
-           date_part('epoch', time - lag(time) OVER series) AS seconds,
-           lead(time) OVER series AS time_after
-    FROM agent_metrics
-    WHERE time >= $2 AND time < $3
-      AND ($4::text[] IS NULL OR agent_name = ANY ($4))
-      AND ($5::text[] IS NULL OR host = ANY ($5))
-    WINDOW series AS (PARTITION BY agent_name, host ORDER BY time)
-), marked AS (
-    SELECT *, time_after IS NULL OR time_after >= bucket + $1 AS is_last FROM sample
-), bucket AS (
-    SELECT bucket, agent_name, host,
+-- chooses everything. Each series by itself, found as in agent_latest.sql: the primary key (agent_name, host, time) hands its
+-- rows over, and what is sorted and grouped is small. All series in one window take 1.4 times as long (docs/benchmarks.md).
+WITH RECURSIVE series AS (
+    (SELECT agent_name, host FROM agent_metrics WHERE time >= $2 AND time < $3 ORDER BY agent_name, host LIMIT 1)
+    UNION ALL
+    SELECT after.agent_name, after.host
+    FROM series, LATERAL (
+        SELECT agent_name, host
+        FROM agent_metrics
+        WHERE time >= $2 AND time < $3 AND (agent_name, host) > (series.agent_name, series.host)
+        ORDER BY agent_name, host
+        LIMIT 1
+    ) AS after
+)
+SELECT bucket, agent_name, role, tool, runtime, state, host, cpu_percent, mem_used_bytes, mem_limit_bytes, mem_percent,
+       net_rx_bytes, net_tx_bytes, disk_read_bytes, disk_write_bytes,
+       net_rx_per_second, net_tx_per_second, disk_read_per_second, disk_write_per_second
+FROM series, LATERAL (
+    WITH sample AS (
+        SELECT time, {bucket} AS bucket,
+               role, tool, runtime, state, cpu_percent, mem_used_bytes, mem_limit_bytes, mem_percent,
+               net_rx_bytes, net_tx_bytes, disk_read_bytes, disk_write_bytes,
+               net_rx_bytes - lag(net_rx_bytes) OVER by_time AS net_rx_step,
+               net_tx_bytes - lag(net_tx_bytes) OVER by_time AS net_tx_step,
+               disk_read_bytes - lag(disk_read_bytes) OVER by_time AS disk_read_step,
+               disk_write_bytes - lag(disk_write_bytes) OVER by_time AS disk_write_step,
+               date_part('epoch', time - lag(time) OVER by_time) AS seconds,
+               lead(time) OVER by_time AS time_after
+        FROM agent_metrics AS metrics
+        WHERE metrics.agent_name = series.agent_name AND metrics.host = series.host
+          AND metrics.time >= $2 AND metrics.time < $3
+        WINDOW by_time AS (ORDER BY time)
+    ), marked AS (
+        SELECT *, time_after IS NULL OR time_after >= bucket + $1 AS is_last FROM sample
+    )
+    SELECT bucket,
            -- One row of a bucket is the last, so its maximum is that row's value.
            max(role) FILTER (WHERE is_last) AS role,
            max(tool) FILTER (WHERE is_last) AS tool,
@@ -43,13 +59,11 @@ WITH sample AS (
            sum((CASE WHEN disk_write_step < 0 THEN disk_write_bytes ELSE disk_write_step END)::float8)
                / sum(seconds) FILTER (WHERE disk_write_step IS NOT NULL) AS disk_write_per_second
     FROM marked
-    GROUP BY bucket, agent_name, host
-)
-SELECT bucket, agent_name, role, tool, runtime, state, host, cpu_percent, mem_used_bytes, mem_limit_bytes, mem_percent,
-       net_rx_bytes, net_tx_bytes, disk_read_bytes, disk_write_bytes,
-       net_rx_per_second, net_tx_per_second, disk_read_per_second, disk_write_per_second
-FROM bucket
-WHERE ($6::text[] IS NULL OR role = ANY ($6))
+    GROUP BY bucket
+) AS cut
+WHERE ($4::text[] IS NULL OR series.agent_name = ANY ($4))
+  AND ($5::text[] IS NULL OR series.host = ANY ($5))
+  AND ($6::text[] IS NULL OR role = ANY ($6))
   AND ($7::text[] IS NULL OR tool = ANY ($7))
   AND ($8::text[] IS NULL OR runtime = ANY ($8))
   AND ($9::text[] IS NULL OR state = ANY ($9))
