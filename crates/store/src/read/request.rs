@@ -17,13 +17,21 @@ use super::statements::{AGENT_LATEST, AGENT_STATES, AGENT_SUMMARY, GAPS, Stateme
 #[derive(Clone, Copy)]
 pub(super) enum Request<'q> {
     SystemSeries(&'q SystemSeries),
-    AgentSeries(&'q AgentSeries),
+    /// All agents that are asked for, or a half of them.
+    AgentSeries(&'q AgentSeries, Option<Half>),
     AgentLatest(&'q AgentLatest),
     AgentSummary(&'q str, TimeRange),
     ChannelSeries(&'q ChannelSeries),
     TokenSeries(&'q TokenSeries),
     AgentStates(&'q AgentStates),
     Gaps(&'q Gaps),
+}
+
+/// A half of the agents, by the hash of their name: each is one session's, so that two of the server's cores work.
+#[derive(Clone, Copy)]
+pub(super) enum Half {
+    One = 0,
+    Other = 1,
 }
 
 type Statement<'q> = Query<'q, Postgres, PgArguments>;
@@ -37,9 +45,10 @@ impl<'q> Request<'q> {
                 let filter = &request.filter;
                 [&filter.system_name, &filter.host].into_iter().fold(statement, bind_names)
             }
-            Self::AgentSeries(request) => {
+            Self::AgentSeries(request, half) => {
                 let statement = cut(statements.agent_series(), request.buckets);
-                agent_names(&request.filter).into_iter().fold(statement, bind_names)
+                let statement = agent_names(&request.filter).into_iter().fold(statement, bind_names);
+                statement.bind(half.map(|half| half as i32))
             }
             Self::AgentLatest(request) => {
                 let statement = bind_range(sqlx::query(AGENT_LATEST), request.range);
