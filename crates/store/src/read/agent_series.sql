@@ -1,7 +1,8 @@
 -- Agents in buckets; what each value means stands in the documentation of the crate `query`.
 -- $1 interval, $2 from, $3 to, $4 agents, $5 hosts, $6 roles, $7 tools, $8 runtimes, $9 states; a list that is null
--- chooses everything. $10 is 0 or 1 for one of two halves of the agents, or null. Each series by itself, found as in agent_latest.sql: the primary key (agent_name, host, time) hands its
--- rows over, and what is sorted and grouped is small. All series in one window take 1.4 times as long (docs/benchmarks.md).
+-- chooses everything. $10 is 0 or 1 for one of two halves of the agents, or null.
+-- Each series by itself, found as in agent_latest.sql: the primary key (agent_name, host, time) hands its rows over, and
+-- what is sorted and grouped is small. One window over all series takes 1.4 times as long (docs/benchmarks.md).
 WITH RECURSIVE series AS (
     (SELECT agent_name, host FROM agent_metrics WHERE time >= $2 AND time < $3 ORDER BY agent_name, host LIMIT 1)
     UNION ALL
