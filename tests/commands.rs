@@ -295,8 +295,32 @@ fn configuration_is_made_checked_and_shown_without_secrets() {
         let error = stderr(&bad);
         assert!(error.contains("database.url") && !error.contains("sekret"), "{error}");
     }
-    std::fs::write(&file, "[log]\nsnyc = \"always\"\n").unwrap();
-    let bad = config(&["check"]);
-    assert_eq!(bad.status.code(), Some(2));
-    assert!(stderr(&bad).contains("unknown setting log.snyc"), "{}", stderr(&bad));
+}
+
+#[test]
+fn everything_that_is_wrong_with_a_configuration_is_told_at_once() {
+    let home = tempdir().unwrap();
+    let data = home.path().join("data");
+    let file = home.path().join("tailwater.toml");
+    std::fs::write(&file, "listen = \"[::1]:0\"\n[log]\nsnyc = \"always\"\nkeep = \"a while\"\n").unwrap();
+    let config = || {
+        let mut command = tailwater(&data);
+        command.args(["config", "check", "--config"]).arg(&file);
+        command
+    };
+    let bad = config().output().unwrap();
+    let told = stderr(&bad);
+    assert_eq!((bad.status.code(), told.lines().count()), (Some(2), 3), "{told}");
+    for problem in [
+        "unknown setting listen; did you mean server.listen?",
+        "unknown setting log.snyc; did you mean log.sync?",
+        "setting log.keep",
+    ] {
+        assert!(told.contains(problem), "{told}");
+    }
+    std::fs::write(&file, "").unwrap();
+    let good = config().env("TAILWATER_LOG_SNYC", "sekret").output().unwrap();
+    let told = stderr(&good);
+    assert!(good.status.success() && told.contains("did you mean TAILWATER_LOG_SYNC?"), "{told}");
+    assert!(!told.contains("sekret"), "{told}");
 }

@@ -132,6 +132,11 @@ fn strange_variables() -> impl Iterator<Item = String> {
     strange.map(|name| format!("the variable {name} is not UTF-8: it would have been ignored"))
 }
 
+/// Variables that look like settings and are none, in one line.
+fn unknown_variables() -> Option<String> {
+    config::unknown_variables(std::env::vars_os().map(|(name, _)| name))
+}
+
 fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }

@@ -9,7 +9,8 @@ use serde_json::json;
 
 use crate::cli::{Cli, ConfigCommand, Format, FormatArgs};
 use crate::config::catalogue::Exposure;
-use crate::config::{CATALOGUE, Config, RawConfig, Setting, agents, default_data_dir, default_path};
+use crate::config::{CATALOGUE, RawConfig, Setting, agents, default_data_dir, default_path};
+use crate::doctor::Subject;
 use crate::failure::Failure;
 use crate::output::{self, Sheet};
 use crate::prices::Known;
@@ -27,8 +28,14 @@ pub(crate) fn config(cli: &Cli, command: &ConfigCommand) -> Result<(), Failure> 
 }
 
 fn check(cli: &Cli) -> Result<(), Failure> {
-    let raw = crate::gather(cli)?;
-    let config = Config::new(&raw, crate::variable)?;
+    let Subject { config, raw, mut problems, .. } = Subject::gather(cli)?;
+    if let Some(unknown) = crate::unknown_variables() {
+        output::notice(&format!("tailwater: {unknown}"));
+    }
+    if let Some(last) = problems.pop() {
+        problems.iter().for_each(|problem| output::notice(&format!("tailwater: {problem}")));
+        return Err(Failure::error(last));
+    }
     if let Some(problem) = Known::of(&config.data_dir).problem() {
         return Err(Failure::unhealthy(format!("{problem}; until that is mended the embedded prices hold")));
     }

@@ -68,6 +68,9 @@ pub(crate) async fn run(config: &Config) -> Result<(), Failure> {
         let host = foreign_host(&log)?;
         running.push(crate::sources::transcripts(transcripts, host, &running, &registry, &log)?);
     }
+    if let Some(unknown) = crate::unknown_variables() {
+        tracing::warn!("{unknown}");
+    }
     if let Some(problem) = Known::of(&config.data_dir).problem() {
         tracing::warn!(problem, "the owner's prices are left out, the embedded ones hold");
     }

@@ -16,12 +16,13 @@ Nothing needs to be configured. Flags win over `TAILWATER_*` variables, these ov
 
 ```sh
 tailwater config init       # writes it, with every setting commented out
-tailwater config check      # says what in it means nothing, where, and what would
+tailwater config check      # says all that means nothing, where, and what would
 tailwater config show       # what holds now, and where each value is from; passwords and tokens are never shown
 ```
 
 A length of time is a whole number and a unit: `200ms`, `30s`, `5m`, `12h`, `90d`. A size is one of `500MB`, `8GiB` and their like. What a
-setting cannot mean is an error at the start, which names it, and nothing runs with half of it.
+setting cannot mean is an error at the start, which names it, and nothing runs with half of it. A variable
+`TAILWATER_…` that is no setting is told of by `config check`, `doctor` and the daemon.
 ";
 
 /// The document.

@@ -14,6 +14,7 @@ mod meaning;
 mod raw;
 mod retention;
 mod transcripts;
+mod unknown;
 
 pub use bounds::LogBounds;
 pub use catalogue::{CATALOGUE, Setting};
@@ -23,3 +24,4 @@ pub use meaning::{Backlog, Config, HostSampling, TmuxSampling, default_data_dir}
 pub use raw::{ConfigError, Origin, Overrides, RawConfig, RawValue, default_path};
 pub use retention::Retention;
 pub use transcripts::TranscriptSampling;
+pub use unknown::unknown_variables;

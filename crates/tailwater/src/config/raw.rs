@@ -11,6 +11,7 @@ use thiserror::Error;
 
 use super::agents;
 use super::catalogue::{self, CATALOGUE, Setting};
+use super::unknown;
 
 /// Where a value came from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,7 +80,7 @@ pub enum ConfigError {
         problem: String,
     },
     /// The file has a key that does not exist.
-    #[error("the configuration file {path} has an unknown setting {key}; `tailwater config show` lists all")]
+    #[error("the configuration file {path} has an unknown setting {key}; {}", unknown::advice(key))]
     Unknown {
         /// Which file.
         path: PathBuf,

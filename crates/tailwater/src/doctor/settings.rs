@@ -18,6 +18,13 @@ pub(super) fn look(subject: &Subject) -> Vec<Finding> {
     let version = Finding::ok("version", format!("tailwater {}{program}", env!("CARGO_PKG_VERSION")));
     let mut findings = vec![version];
     findings.extend(configuration(subject));
+    findings.extend(crate::unknown_variables().map(|told| {
+        Finding::warning(
+            "configuration.variables",
+            told,
+            "mend the name; leave it if it is meant for something else",
+        )
+    }));
     findings.extend(secret_in_the_open(&subject.raw, subject.config.database.as_ref(), mode));
     findings
         .extend(server_secrets(&subject.raw).iter().filter_map(|(what, path)| in_the_open(what, path, mode)));
