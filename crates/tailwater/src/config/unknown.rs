@@ -5,8 +5,8 @@ use std::ffi::OsString;
 use super::catalogue::CATALOGUE;
 
 const PREFIX: &str = "TAILWATER_";
-/// Variables that are no settings: of the command line, of the traces.
-const OTHERS: [&str; 2] = ["TAILWATER_CONFIG", "TAILWATER_TRACE"];
+/// Variables that are no settings: of the hooks of a coding tool, of the command line, of the traces.
+const OTHERS: [&str; 3] = ["TAILWATER_AGENT", "TAILWATER_CONFIG", "TAILWATER_TRACE"];
 /// The tests' own begin so.
 const OF_TESTS: &str = "TAILWATER_TEST_";
 /// From how much alike two names are on, from 0 to 1, that one may be a slip for the other.
