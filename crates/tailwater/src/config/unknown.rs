@@ -5,10 +5,10 @@ use std::ffi::OsString;
 use super::catalogue::CATALOGUE;
 
 const PREFIX: &str = "TAILWATER_";
-/// Variables that are no settings: of the hooks of a coding tool, of the command line, of the traces.
-const OTHERS: [&str; 3] = ["TAILWATER_AGENT", "TAILWATER_CONFIG", "TAILWATER_TRACE"];
-/// The tests' own begin so.
-const OF_TESTS: &str = "TAILWATER_TEST_";
+/// After the prefix, what is no setting: of the hooks of a coding tool, of the command line, of the traces.
+const OTHERS: [&str; 3] = ["AGENT", "CONFIG", "TRACE"];
+/// The tests' own go on so.
+const OF_TESTS: &str = "TEST_";
 /// From how much alike two names are on, from 0 to 1, that one may be a slip for the other.
 const ALIKE: f64 = 0.6;
 
@@ -17,22 +17,17 @@ const ALIKE: f64 = 0.6;
 /// NOTE: no error, because others name variables too: Kubernetes sets `TAILWATER_PORT` beside a service of that name.
 #[must_use]
 pub fn unknown_variables(names: impl IntoIterator<Item = OsString>) -> Option<String> {
-    let known: Vec<&str> =
-        CATALOGUE.iter().flat_map(|setting| setting.variables).copied().chain(OTHERS).collect();
-    let is_unknown =
-        |name: &str| name.starts_with(PREFIX) && !name.starts_with(OF_TESTS) && !known.contains(&name);
-    let names = names.into_iter().filter_map(|name| name.into_string().ok());
-    let mut names: Vec<String> = names.filter(|name| is_unknown(name)).collect();
+    let settings = CATALOGUE.iter().flat_map(|setting| setting.variables);
+    let known: Vec<&str> = settings.filter_map(|name| name.strip_prefix(PREFIX)).chain(OTHERS).collect();
+    let names = names.into_iter().filter_map(|name| Some(name.to_str()?.strip_prefix(PREFIX)?.to_owned()));
+    let mut names: Vec<String> =
+        names.filter(|name| !name.starts_with(OF_TESTS) && !known.contains(&name.as_str())).collect();
     names.sort_unstable();
     let told: Vec<String> = names
         .iter()
-        .map(|name| {
-            let own = name.strip_prefix(PREFIX).unwrap_or(name);
-            let known = known.iter().filter_map(|known| known.strip_prefix(PREFIX));
-            match nearest(own, known) {
-                Some(meant) => format!("{name} (did you mean {PREFIX}{meant}?)"),
-                None => name.clone(),
-            }
+        .map(|name| match nearest(name, known.iter().copied()) {
+            Some(meant) => format!("{PREFIX}{name} (did you mean {PREFIX}{meant}?)"),
+            None => format!("{PREFIX}{name}"),
         })
         .collect();
     let (is, setting) = if told.len() == 1 { ("is", "setting") } else { ("are", "settings") };
@@ -49,15 +44,19 @@ pub(super) fn advice(key: &str) -> String {
     }
 }
 
-/// The known name that this one is a slip or an end of.
+/// The known name that this one is a slip or an end of; none where it could as well be another.
 fn nearest<'n>(name: &str, known: impl Iterator<Item = &'n str>) -> Option<&'n str> {
     let alike = |known: &'n str| {
         let is_end = known.strip_suffix(name).is_some_and(|before| before.ends_with(['.', '_']));
-        let alike = if is_end { 1.0 } else { strsim::normalized_damerau_levenshtein(name, known) };
-        (alike, known)
+        (if is_end { 1.0 } else { strsim::normalized_damerau_levenshtein(name, known) }, known)
     };
-    let best = known.map(alike).max_by(|(one, _), (other, _)| one.total_cmp(other))?;
-    (best.0 >= ALIKE).then_some(best.1)
+    let mut known: Vec<(f64, &str)> = known.map(alike).filter(|(alike, _)| *alike >= ALIKE).collect();
+    known.sort_by(|(one, _), (other, _)| other.total_cmp(one));
+    match known[..] {
+        [(_, meant)] => Some(meant),
+        [(best, meant), (next, _), ..] if best > next => Some(meant),
+        _ => None,
+    }
 }
 
 #[cfg(test)]
@@ -74,7 +73,9 @@ mod tests {
         check("listen", "server.listen");
         check("database.uri", "database.url");
         check("server.token", "server.tokens");
-        assert!(!advice("colour").contains("did you mean"), "{}", advice("colour"));
+        for key in ["colour", "interval", "enabled"] {
+            assert!(!advice(key).contains("did you mean"), "{key}: {}", advice(key));
+        }
     }
 
     #[test]
@@ -88,7 +89,9 @@ mod tests {
         let begin = "TAILWATER_LISTEN (did you mean TAILWATER_SERVER_LISTEN?), TAILWATER_XYZ are no settings";
         assert!(two.starts_with(begin), "{two}");
         let ours = CATALOGUE.iter().flat_map(|setting| setting.variables).copied();
-        let ours: Vec<&str> = ours.chain(OTHERS).chain(["TAILWATER_TEST_DOCKER", "TAILWATERS"]).collect();
+        let others =
+            ["TAILWATER_AGENT", "TAILWATER_CONFIG", "TAILWATER_TRACE", "TAILWATER_TEST_DOCKER", "TAILWATERS"];
+        let ours: Vec<&str> = ours.chain(others).collect();
         assert_eq!(told(&ours), None);
     }
 }
